@@ -1,0 +1,136 @@
+"""Frozen records that travel between the layers: what a bundle says, before any numerics.
+
+Lengths are in Bohr, kinetic energies in Hartree, band energies in eV, k-points and atomic
+positions in fractions of the (reciprocal) lattice vectors. Arrays here are plain NumPy.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from deeppseudopot_jax.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Crystal:
+    """A periodic crystal: lattice rows in Bohr, atoms in fractions of them."""
+
+    lattice: Float[np.ndarray, "3 3"]
+    fractional_positions: Float[np.ndarray, "atom 3"]
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlotRange:
+    """Energy windows of the band figures, eV (BS_plot_* keys)."""
+
+    center: float = -5.0
+    half_width: float = 10.0
+    half_width_zoom: float = 5.0
+
+
+@dataclass(frozen=True)
+class DeformationTarget:
+    """One row of expDefPot_X.par: a transition, or one state where `conduction` is None.
+
+    States are (k-point index, band index); `ratio` is the lattice constant relative to the
+    undeformed crystal, `value` the deformation potential in eV.
+    """
+
+    valence: tuple[int, int]
+    conduction: tuple[int, int] | None
+    ratio: float
+    value: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class GapDeformationTargets:
+    """The old two-line expDefPot_X.par: valence and conduction band at the gap, 1 % expansion."""
+
+    valence: float
+    conduction: float
+
+
+@dataclass(frozen=True, eq=False)
+class CouplingTarget:
+    """Electron-phonon couplings (eV/Bohr) of one atom, Cartesian axis and band edge, one per q."""
+
+    atom: int
+    symbol: str
+    axis: Literal["x", "y", "z"]
+    band: Literal["vb", "cb"]
+    values: Float[np.ndarray, " q"]
+
+
+@dataclass(frozen=True, eq=False)
+class SystemInput:
+    """One system of a bundle: crystal, basis, k-points, reference energies and weights."""
+
+    index: int
+    name: str
+    crystal: Crystal
+    n_bands: int
+    max_kinetic_energy: float
+    k_points: Float[np.ndarray, "kpt 3"]
+    k_weights: Float[np.ndarray, " kpt"]
+    band_weights: Float[np.ndarray, " band"]
+    band_order: Int[np.ndarray, "kpt band"] | None = None
+    path_length: Float[np.ndarray, " kpt"] | None = None
+    reference_energies: Float[np.ndarray, "kpt band"] | None = None
+    valence_band: int | None = None
+    conduction_band: int | None = None
+    gap_k_point: int | None = None
+    relative_band: int | None = None
+    plot_range: PlotRange = field(default_factory=PlotRange)
+    fit_deformation: bool = False
+    fit_couplings: bool = False
+    fit_masses: bool = False
+    q_points: Float[np.ndarray, "q 3"] | None = None
+    q_weights: Float[np.ndarray, " q"] | None = None
+    deformation_targets: tuple[DeformationTarget, ...] | GapDeformationTargets = ()
+    coupling_targets: tuple[CouplingTarget, ...] = ()
+
+
+@dataclass(frozen=True)
+class MonteCarloOptions:
+    """One mcOpts*.par file: the alternating two-temperature schedule of the Zunger driver."""
+
+    file: str
+    betas: tuple[float, float]
+    steps_at_temperature: tuple[int, int]
+    step_size_factors: tuple[float, float]
+    total_iterations: int
+    fit_deformation: bool = False
+    fit_couplings: bool = False
+    fit_masses: bool = False
+    optimize_gaps: bool = False
+    deformation_weight: float = 1.0
+    write_every: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Everything an inputs folder says; `notes` are the remarks its user should see.
+
+    `species` is the sorted set of symbols over all systems; `coefficients` holds the nine rows of
+    init_<atom>Params.par per species (zeros where a file has fewer), or None where no file exists.
+    `model_state` and `optimizer_state` are the contents of init_PPmodel.pth and
+    init_AdamState.pth; `tabulated_potential` has columns q, v_species0, v_species1, ...
+    """
+
+    folder: Path
+    settings: Settings
+    systems: tuple[SystemInput, ...]
+    species: tuple[str, ...]
+    coefficients: Float[np.ndarray, "species 9"] | None = None
+    model_state: dict[str, np.ndarray] | None = None
+    optimizer_state: dict | None = None
+    tabulated_potential: Float[np.ndarray, "q columns"] | None = None
+    step_sizes: Float[np.ndarray, "species 9"] | None = None
+    monte_carlo_options: tuple[MonteCarloOptions, ...] = ()
+    beta_schedule: Float[np.ndarray, "row 2"] | None = None
+    notes: tuple[str, ...] = ()
