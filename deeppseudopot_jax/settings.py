@@ -4,8 +4,9 @@ A field's alias is the key as users write it. `bundle.config` parses files into 
 core reads attributes and never sees a file.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
@@ -22,7 +23,9 @@ OptimizerName = Literal[
 class Settings(BaseModel):
     """Every key of NN_config.par; lengths in Bohr, wave vectors in Bohr^-1, energies in eV."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
 
     # execution
     num_cores: NonNegativeInt = Field(0, alias="num_cores")
@@ -46,7 +49,7 @@ class Settings(BaseModel):
 
     # model
     model: str = Field(alias="PPmodel")
-    hidden_layers: tuple[PositiveInt, ...] = Field(alias="hiddenLayers")
+    hidden_layers: tuple[PositiveInt, ...] = Field((), alias="hiddenLayers")
     decay_rate: float | None = Field(None, alias="PPmodel_decay_rate")
     decay_center: float | None = Field(None, alias="PPmodel_decay_center")
     gaussian_std: PositiveFloat | None = Field(None, alias="PPmodel_gaussian_std")
@@ -78,7 +81,7 @@ class Settings(BaseModel):
     scheduler_step: PositiveInt | None = Field(None, alias="schedulerStep")
     plot_every: PositiveInt | None = Field(None, alias="plotEvery")
     patience: PositiveInt | None = Field(None, alias="patience")
-    perturb_every: int = Field(-1, alias="perturbEvery")
+    perturb_every: Annotated[int, Field(ge=-1)] = Field(-1, alias="perturbEvery")
     pre_adjust_moves: NonNegativeInt = Field(0, alias="pre_adjust_moves")
     pre_adjust_step_size: PositiveFloat | None = Field(None, alias="pre_adjust_stepSize")
 
@@ -96,7 +99,7 @@ class Settings(BaseModel):
     relative_band: NonNegativeInt | None = Field(None, alias="relE_bIdx")
 
     # basis, randomness, output grids
-    basis_sphere: Literal["G", "kG"] = Field("G", alias="basis_sphere")
+    basis_sphere: Literal["G", "G_full", "kG"] = Field("G", alias="basis_sphere")
     seed: NonNegativeInt = Field(0, alias="seed")
     q_max: PositiveFloat = Field(20.0, alias="qmax")
     n_q: Annotated[int, Field(ge=2)] = Field(2048, alias="nQGrid")
@@ -109,24 +112,58 @@ class Settings(BaseModel):
         return self.model == "ZeroFunction"
 
     @model_validator(mode="after")
-    def _rules_between_keys(self) -> Self:
+    def _rules_between_keys(self) -> "Settings":
         """Refuse combinations that no stage could honour, all at once."""
-        problems = []
-        if self.monte_carlo and self.max_epochs > 0:
-            problems.append(
-                "mc_bool = 1 together with max_num_epochs > 0: choose Monte Carlo "
-                "(max_num_epochs = 0) or gradient training (mc_bool = 0)"
-            )
-        problems += _missing(self, self.max_epochs > 0, "max_num_epochs > 0", _GRADIENT_NEEDS)
-        problems += _missing(self, self.monte_carlo, "mc_bool = 1", _MONTE_CARLO_NEEDS)
-        problems += _missing(self, self.init_epochs > 0, "init_Zunger_num_epochs > 0", _INIT_NEEDS)
-        problems += _missing(self, self.tail_strength > 0, "penalize_lambda > 0", ["tail_start"])
-        problems += _missing(
-            self, self.magnitude_strength > 0, "penalize_mag_lambda > 0", ["magnitude_threshold"]
-        )
-        if problems:
-            raise ValueError("\n".join(problems))
+        violations = rule_violations(self)
+        if violations:
+            raise ValueError("\n".join(violation.message for violation in violations))
         return self
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A rule between keys that is not kept; `fields` are the settings it is about."""
+
+    fields: tuple[str, ...]
+    message: str
+
+
+def rule_violations(settings: Settings) -> list[Violation]:
+    """Every rule between keys that `settings` breaks."""
+    violations = []
+    if settings.monte_carlo and settings.max_epochs > 0:
+        violations.append(
+            Violation(
+                ("monte_carlo", "max_epochs"),
+                "mc_bool = 1 together with max_num_epochs > 0: choose Monte Carlo "
+                "(max_num_epochs = 0) or gradient training (mc_bool = 0)",
+            )
+        )
+    if settings.perturb_every == 0:
+        violations.append(
+            Violation(("perturb_every",), "perturbEvery = 0: a number of epochs, or -1 for never")
+        )
+    for active, field, reason, needs in (
+        (settings.max_epochs > 0, "max_epochs", "max_num_epochs > 0", _GRADIENT_NEEDS),
+        (settings.monte_carlo, "monte_carlo", "mc_bool = 1", _MONTE_CARLO_NEEDS),
+        (settings.init_epochs > 0, "init_epochs", "init_Zunger_num_epochs > 0", _INIT_NEEDS),
+        (settings.tail_strength > 0, "tail_strength", "penalize_lambda > 0", ["tail_start"]),
+        (
+            settings.magnitude_strength > 0,
+            "magnitude_strength",
+            "penalize_mag_lambda > 0",
+            ["magnitude_threshold"],
+        ),
+        (
+            not settings.trains_coefficients,
+            "model",
+            f"PPmodel = {settings.model}",
+            ["hidden_layers"],
+        ),
+    ):
+        if active:
+            violations += _missing(settings, field, reason, needs)
+    return violations
 
 
 _GRADIENT_NEEDS = ["learning_rate", "plot_every", "scheduler_step", "scheduler_gamma"]
@@ -134,13 +171,10 @@ _MONTE_CARLO_NEEDS = ["mc_iterations", "mc_fraction", "mc_beta"]
 _INIT_NEEDS = ["init_learning_rate", "init_scheduler_gamma", "init_plot_every"]
 
 
-def _missing(settings: Settings, active: bool, reason: str, fields: list[str]) -> list[str]:
-    """One sentence per key that `reason` makes necessary and the file does not give."""
-    if not active:
-        return []
-    keys = {name: Settings.model_fields[name].alias for name in fields}
+def _missing(settings: Settings, field: str, reason: str, needs: list[str]) -> list[Violation]:
+    """One violation per setting of `needs` that `reason` makes necessary and nobody gave."""
     return [
-        f"{reason} needs the key {key}"
-        for name, key in keys.items()
-        if getattr(settings, name) is None
+        Violation((field, name), f"{reason} needs the key {Settings.model_fields[name].alias}")
+        for name in needs
+        if getattr(settings, name) in (None, ())
     ]

@@ -1,70 +1,15 @@
-"""Shared parts of the bundle scripts: zinc-blende crystal, local plane-wave bands, bundle writer.
+"""k-path of the fcc zone and writer of input bundles, shared by the bundle scripts.
 
-Atomic units (Bohr, Hartree) unless a name says otherwise; files carry energies in eV.
-The small NumPy solver here is kept independent of the fitting code on purpose, so that the
-bundles and the numbers quoted in their README files do not depend on what they are used to test.
+Path lengths in Bohr^-1, energies in eV, k-points in fractions of the primitive reciprocal cell.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ase.cell import Cell
-from numpy.typing import NDArray
-from scipy.optimize import least_squares
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
-FormFactors = Callable[[Floats], Floats]  # q (...) -> v (2, ...), Ha Bohr^3, one row per atom
-
-HARTREE_EV = 27.2114  # value fixed by the bundle format
-BOHR_ANGSTROM = 0.529177210903  # CODATA 2018
-FCC_CELL = 0.5 * np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
-FRACTIONAL = np.array([[0.0, 0.0, 0.0], [0.25, 0.25, 0.25]])
-
-
-@dataclass(frozen=True)
-class Zincblende:
-    """Zinc-blende (or diamond) primitive cell: two atoms, lattice constant `a` in Bohr."""
-
-    species: tuple[str, str]
-    a: float
-
-    @property
-    def cell(self) -> Floats:
-        """Lattice vectors as rows, Bohr."""
-        return self.a * FCC_CELL
-
-    @property
-    def volume(self) -> float:
-        """Volume of the primitive cell, Bohr^3."""
-        return self.a**3 / 4
-
-    @property
-    def reciprocal(self) -> Floats:
-        """Reciprocal vectors as rows (2 pi included), Bohr^-1."""
-        return 2 * np.pi * np.linalg.inv(self.cell).T
-
-    def plane_waves(self, g2_max: float, k: Floats | None = None) -> Floats:
-        """Reciprocal-lattice vectors G (n, 3) with |k + G|^2 < g2_max (Bohr^-2); k = 0 if omitted."""
-        centre = np.zeros(3) if k is None else k
-        # |g_i| = |G . a_i| / 2 pi, so this bound holds for any cell, however skewed.
-        reach = (np.sqrt(g2_max) + np.linalg.norm(centre)) / (2 * np.pi)
-        m = int(reach * np.linalg.norm(self.cell, axis=1).max()) + 1
-        integers = np.stack(np.meshgrid(*[np.arange(-m, m + 1)] * 3, indexing="ij"), -1)
-        g = integers.reshape(-1, 3) @ self.reciprocal
-        return g[((g + centre) ** 2).sum(1) < g2_max]
-
-    def structure(self, g: Floats) -> Complexes:
-        """exp(+i dG . tau_a) for all pairs of plane waves, shape (2, n, n)."""
-        phase = np.exp(1j * (FRACTIONAL @ self.cell) @ g.T)
-        return phase[:, :, None] * phase[:, None, :].conj()
-
-    def local_potential(self, g: Floats, v: FormFactors) -> Complexes:
-        """V_ij = (1/Omega) sum_a v_a(|G_i - G_j|) exp(i (G_i - G_j) . tau_a), Ha."""
-        q = np.linalg.norm(g[:, None] - g[None, :], axis=-1)
-        return (v(q) * self.structure(g)).sum(0) / self.volume
+from empirical_bands import FCC_CELL, FRACTIONAL, HARTREE_EV, Floats, Zincblende
 
 
 @dataclass(frozen=True)
@@ -94,87 +39,87 @@ class KPath:
         return weights
 
 
-def local_bands(
-    crystal: Zincblende, path: KPath, v: FormFactors, g2_max: float, n: int, follow_k: bool = False
-) -> Floats:
-    """Lowest `n` bands (n_k, n) in eV; sphere |G|^2 < g2_max, or |k + G|^2 with `follow_k`."""
-    bands = []
-    fixed = crystal.plane_waves(g2_max)
-    potential = crystal.local_potential(fixed, v)
-    for k in path.fractional @ crystal.reciprocal:
-        g = crystal.plane_waves(g2_max, k) if follow_k else fixed
-        matrix = crystal.local_potential(g, v) if follow_k else potential
-        kinetic = 0.5 * ((k + g) ** 2).sum(1)
-        bands.append(np.linalg.eigvalsh(matrix + np.diag(kinetic))[:n])
-    return HARTREE_EV * np.array(bands)
+def rmse(bands: Floats, reference: Floats) -> float:
+    """Unweighted root mean square difference over all k-points and bands, eV."""
+    return float(np.sqrt(np.mean((bands - reference) ** 2)))
 
 
-def zunger(q: Floats, a: Floats) -> Floats:
-    """v(q) = a0 (q^2 - a1) / (a2 exp(a3 q^2) - 1), Ha Bohr^3 (Wang, Zunger, PRB 51, 17398)."""
-    # Beyond exponent 300 the value is zero to any printed digit.
-    return a[0] * (q**2 - a[1]) / (a[2] * np.exp(np.minimum(a[3] * q**2, 300.0)) - 1)
+@dataclass(frozen=True)
+class Bundle:
+    """Everything one input bundle contains; `reference` (n_k, nBands) in eV, spin included."""
+
+    crystal: Zincblende
+    path: KPath
+    reference: Floats
+    k_weights: Floats
+    band_weights: Floats
+    parameters: Floats  # (2, 9): a0..a8 of both atoms
+    config: Mapping[str, str]
+    inputs: Mapping[str, str]
+    readme: str
+
+    def write(self, folder: Path) -> None:
+        """Write the files of the bundle format to `folder`, which is created if missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        cell = "\n".join(_row(r, "7.4f") for r in FCC_CELL)
+        atoms = "\n".join(
+            f"{s} {_row(f, '7.4f')}" for s, f in zip(self.crystal.species, FRACTIONAL, strict=True)
+        )
+        k_rows = np.column_stack([self.path.fractional, self.k_weights])
+        bands = np.column_stack([self.path.length, self.reference])
+        texts = {
+            "NN_config.par": _keys(self.config),
+            "input_0.par": _keys({"nBands": str(self.reference.shape[1]), **self.inputs}),
+            "system_0.par": f"scale = {self.crystal.a:.8f}\ncell\n{cell}\natoms\n{atoms}\n",
+            "kpoints_0.par": _table(k_rows, "12.8f"),
+            "bandWeights_0.par": _table(self.band_weights[:, None], "6.3f"),
+            "expBandStruct_0.par": _table(bands, "11.6f"),
+            "README.md": self.readme,
+        }
+        for symbol, values in zip(self.crystal.species, self.parameters, strict=True):
+            texts[f"init_{symbol}Params.par"] = _table(values[:, None], "9.4f")
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
 
 
-def zunger_pair(parameters: Floats) -> FormFactors:
-    """Form factors of the two atoms from coefficients (2, >= 4)."""
-    return lambda q: np.stack([zunger(q, a) for a in parameters])
+def input_keys(
+    name: str, max_ke: float, n_valence: int, edges: tuple[float, float], gap_k: int | None
+) -> dict[str, str]:
+    """Keys of input_0.par: cutoff (Ha), band indices from 0, plot window around the gap.
 
-
-# Cohen and Bergstresser, Phys. Rev. 141, 789 (1966): |G|^2 in (2 pi/a)^2 -> (VS, VA) in Rydberg.
-COHEN_BERGSTRESSER = {
-    "silicon": {3: (-0.21, 0.0), 8: (0.04, 0.0), 11: (0.08, 0.0)},
-    "III-V": {3: (-0.23, 0.07), 4: (0.0, 0.05), 8: (0.01, 0.0), 11: (0.06, 0.01)},
-}
-
-
-def cohen_bergstresser(crystal: Zincblende, table: str, shift: float) -> FormFactors:
-    """Form factors (2, ...) in Ha Bohr^3 of a published table, zero off its shells.
-
-    V(G) = VS cos(G.tau) + i VA sin(G.tau) with the atoms at +-tau means V_1 = VS + VA (first
-    atom, the cation) and V_2 = VS - VA, each normalised to half the cell volume; 1 Ry = 0.5 Ha.
-    `shift` (Ha) is V(G = 0).
+    `edges` are the valence-band maximum and the conduction-band minimum (eV); `gap_k` is the
+    k-point of a direct gap.
     """
-    unit = (2 * np.pi / crystal.a) ** 2
-
-    def v(q: Floats) -> Floats:
-        shell = np.rint(q**2 / unit).astype(int)
-        values = np.zeros((2, *q.shape))
-        for g2, (vs, va) in COHEN_BERGSTRESSER[table].items():
-            for atom, sign in enumerate((1, -1)):
-                values[atom][shell == g2] = 0.5 * (vs + sign * va)
-        values[:, shell == 0] = shift
-        return 0.5 * crystal.volume * values
-
-    return v
+    return {
+        "maxKE": str(max_ke),
+        "idxVB": str(n_valence - 1),
+        "idxCB": str(n_valence),
+        **({} if gap_k is None else {"idxGap": str(gap_k)}),
+        "BS_plot_center": f"{sum(edges) / 2:.1f}",
+        "BS_plot_CBVB_range": "13",
+        "BS_plot_CBVB_range_zoom": "4",
+        "systemName": name,
+    }
 
 
-def fit_zunger(crystal: Zincblende, table: str, shift: float) -> Floats:
-    """Zunger coefficients (2, 4) by least squares on the form factors of a published table.
+def units_and_zero(affinity: float, gap: float) -> str:
+    """README paragraphs on units and on the energy zero (vacuum), from affinity and gap in eV."""
+    return f"""- **Units.** Energies in eV (1 Ha = {HARTREE_EV} eV), path length in Bohr^-1, k-points in fractions of
+  the reciprocal vectors of the primitive cell. Coefficients in Bohr and Hartree.
+- **Energy zero.** Vacuum: the valence-band maximum lies at {-affinity - gap:.3f} eV, minus the sum of the
+  electron affinity ({affinity} eV) and the 300 K gap ({gap} eV) of the NSM Archive (Ioffe Institute),
+  after M. Levinshtein, S. Rumyantsev, M. Shur (eds.), Handbook Series on Semiconductor
+  Parameters, vol. 1 (World Scientific, 1996). Ionisation energies depend on the surface by some
+  tenths of an eV; the choice shifts all levels alike."""  # noqa: E501
 
-    Only what the structure factor lets through is fitted: the symmetric part where
-    cos(G.tau) != 0, the antisymmetric part where sin(G.tau) != 0. Shells past the table count
-    as zeros, which the smooth form can follow only in part.
-    """
-    unit = (2 * np.pi / crystal.a) ** 2
-    shells = np.array([0, 3, 4, 8, 11, 12, 16, 19, 20, 24, 27])
-    q = np.sqrt(shells * unit)
-    target = cohen_bergstresser(crystal, table, shift)(q)
-    even, odd = shells % 8 != 4, shells % 8 != 0
-    weight = np.where(shells == 0, 0.3, 1.0)  # v(0) is a rigid shift, large beside the others
 
-    def residuals(x: Floats) -> Floats:
-        miss = weight * (zunger_pair(expand(x))(q) - target)
-        return np.concatenate([(miss[0] + miss[1])[even], (miss[0] - miss[1])[odd]])
+def _row(values: Sequence[float] | Floats, form: str) -> str:
+    return " ".join(format(float(v) + 0.0, form) for v in values)
 
-    same = crystal.species[0] == crystal.species[1]
 
-    def expand(x: Floats) -> Floats:
-        return np.tile(x, (2, 1)) if same else x.reshape(2, 4)
+def _table(rows: Floats, form: str) -> str:
+    return "\n".join(_row(np.round(row, 10), form) for row in rows) + "\n"
 
-    # a2 > 1 and a3 > 0 keep the denominator away from zero.
-    start, low, high = [10.0, 2.2, 2.0, 0.5], [0.0, 0.0, 1.01, 0.05], [1e3, 6.0, 1e3, 5.0]
-    copies = 1 if same else 2
-    fit = least_squares(
-        residuals, start * copies, bounds=(low * copies, high * copies), x_scale=start * copies
-    )
-    return expand(fit.x)
+
+def _keys(entries: Mapping[str, str]) -> str:
+    return "".join(f"{key} = {value}\n" for key, value in entries.items())

@@ -1,0 +1,1 @@
+"""Eigensolvers: they know matrices and operators, nothing of crystals or potentials."""

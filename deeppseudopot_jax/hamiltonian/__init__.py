@@ -1,0 +1,1 @@
+"""The Hamiltonian H(k): one file per term, built once per system, applied often."""

@@ -1,0 +1,1 @@
+"""Numbers a physicist asks for, differentiable in the parameters."""

@@ -1,0 +1,1 @@
+"""Form factors v(q) as pure functions of parameters; one file per form."""

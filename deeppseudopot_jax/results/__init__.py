@@ -1,0 +1,1 @@
+"""Writing the results folder: tables, checkpoints and figures, from records and arrays."""

@@ -1,0 +1,1 @@
+"""Gradient training: which parameters move, by which optimiser, for how long."""

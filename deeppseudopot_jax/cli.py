@@ -1,0 +1,65 @@
+"""The command line: `deeppseudopot run INPUTS RESULTS` and `deeppseudopot eval INPUTS RESULTS`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deeppseudopot_jax import workflows
+from deeppseudopot_jax.bundle.findings import BundleError
+from deeppseudopot_jax.capabilities import UnsupportedError
+from deeppseudopot_jax.problem import Precision
+from deeppseudopot_jax.results.atomic import ResultsError
+from deeppseudopot_jax.session import NumericalError
+
+app = typer.Typer(
+    help="Semi-empirical pseudopotentials fitted to band structures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_EXPECTED = (BundleError, UnsupportedError, ResultsError, NumericalError, ValueError)
+
+Inputs = Annotated[Path, typer.Argument(help="Folder with the bundle (NN_config.par, ...).")]
+Results = Annotated[Path, typer.Argument(help="Folder to write to; created if absent.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Allow files in RESULTS to be replaced.")
+]
+PrecisionOption = Annotated[Precision, typer.Option(help="Floating-point precision.")]
+
+
+@app.command("run")
+def run_command(
+    inputs: Inputs,
+    results: Results,
+    overwrite: Overwrite = False,
+    precision: PrecisionOption = "float64",
+) -> None:
+    """Initialise, evaluate, train and export a potential."""
+    _guarded(workflows.run, inputs, results, overwrite, precision)
+
+
+@app.command("eval")
+def eval_command(
+    inputs: Inputs,
+    results: Results,
+    overwrite: Overwrite = False,
+    precision: PrecisionOption = "float64",
+) -> None:
+    """Full bands of an initialised potential, in little memory."""
+    _guarded(workflows.evaluate, inputs, results, overwrite, precision)
+
+
+def _guarded(workflow: Callable, *arguments: object) -> None:
+    """Run a workflow; errors that a user can act on are shown without a traceback."""
+    try:
+        workflow(*arguments)
+    except _EXPECTED as error:
+        print(f"deeppseudopot: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        print("deeppseudopot: interrupted; files written so far are complete", file=sys.stderr)
+        raise typer.Exit(130) from None

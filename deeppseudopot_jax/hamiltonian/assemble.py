@@ -1,0 +1,148 @@
+"""H(k) as a list of terms: it can act on a block of vectors or become a dense matrix."""
+
+from functools import reduce
+from operator import add
+from typing import Protocol, runtime_checkable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Complex, Float, Int
+
+from deeppseudopot_jax.crystal import deform
+from deeppseudopot_jax.hamiltonian.kinetic import kinetic
+from deeppseudopot_jax.hamiltonian.local import Local, LocalPotential, local_potential
+from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.numerics import safe_norm
+from deeppseudopot_jax.potentials.compose import LocalModel, form_factors
+from deeppseudopot_jax.potentials.strain import strain_factor
+from deeppseudopot_jax.records import record, static
+
+
+@runtime_checkable
+class Term(Protocol):
+    """One part of H at one k-point; Hermitian, in Hartree."""
+
+    def apply(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "spin wave band"]:
+        """The term acting on a block of vectors."""
+        ...
+
+    def matrix(self, n_spin: int) -> Array:
+        """The term as a matrix of dimension n_spin * n_waves."""
+        ...
+
+    def expectation(self, psi: Complex[Array, "spin wave band"]) -> Float[Array, " band"]:
+        """Expectation value in every vector of a block, differentiable in the term's contents."""
+        ...
+
+
+@record
+class Hamiltonian:
+    """The sum of its terms; vectors are columns ordered [all up, all down]."""
+
+    terms: tuple[Term, ...]
+    n_spin: int = static()
+
+    def apply(self, vectors: Complex[Array, "row band"]) -> Complex[Array, "row band"]:
+        """H vectors."""
+        psi = vectors.reshape(self.n_spin, -1, vectors.shape[-1])
+        return reduce(add, (term.apply(psi) for term in self.terms)).reshape(vectors.shape)
+
+    def matrix(self) -> Complex[Array, "row row"]:
+        """H as a dense matrix."""
+        return reduce(add, (term.matrix(self.n_spin) for term in self.terms))
+
+    def expectation(self, vectors: Complex[Array, "row band"]) -> Float[Array, " band"]:
+        """<n| H |n> for every column."""
+        psi = vectors.reshape(self.n_spin, -1, vectors.shape[-1])
+        return reduce(add, (term.expectation(psi) for term in self.terms))
+
+
+@runtime_checkable
+class SeparableChannel(Protocol):
+    """A part of H made of projectors: linear in coefficients of the atoms, built once."""
+
+    def strength(self, params: dict, atom_species: Int[Array, " atom"]) -> Array:
+        """The coefficients of every atom, atoms first."""
+        ...
+
+    def term(
+        self,
+        wave_vectors: Float[Array, "wave 3"],
+        phases: Complex[Array, "atom wave"],
+        strength: Array,
+    ) -> Term:
+        """The term for wave vectors K = k + G, phases exp(i G . tau) and scaled coefficients."""
+        ...
+
+
+@record
+class Channels:
+    """What all systems of a problem share: the local model and the separable channels."""
+
+    separable: tuple[SeparableChannel, ...]
+    local: LocalModel = static()
+    long_range_gamma: float = static()
+    strain: bool = static()
+
+
+@record
+class Field:
+    """The k-independent half of H, built once per step from the parameters."""
+
+    reciprocal_lattice: Float[Array, "3 3"]
+    local: LocalPotential
+    strengths: tuple[Array, ...]
+
+
+def build_field(
+    tables: SystemTables,
+    channels: Channels,
+    params: dict,
+    strain: Float[Array, "3 3"] | None = None,
+) -> Field:
+    """Potentials and coefficients of one system, of the crystal deformed by `strain` if given.
+
+    Without strain v(q) is evaluated on the distinct shells only; a general strain splits them, so
+    then it is evaluated at every dG.
+    """
+    gamma = channels.long_range_gamma
+    if strain is None:
+        reciprocal, volume = tables.reciprocal_lattice, tables.volume
+        on_shells = form_factors(channels.local, params, tables.shell_radii, gamma)
+        values = on_shells[tables.difference_shell]
+    else:
+        reciprocal, volume = deform(tables.reciprocal_lattice, tables.volume, strain)
+        q = safe_norm(tables.difference_integers @ reciprocal)
+        values = form_factors(channels.local, params, q, gamma)
+        if channels.strain:
+            values = values * strain_factor(params["strain"], volume / tables.volume)
+    prefactor = jnp.where(tables.atom_mask, 12.0 * jnp.pi / volume, 0.0)
+    strengths = [channel.strength(params, tables.atom_species) for channel in channels.separable]
+    return Field(
+        reciprocal,
+        local_potential(tables, values, volume),
+        tuple((prefactor * strength.T).T for strength in strengths),
+    )
+
+
+def hamiltonian_at(
+    tables: SystemTables,
+    channels: Channels,
+    field: Field,
+    k_point: Float[Array, "3"],
+    integers: Int[Array, "wave 3"],
+    mask: Bool[Array, " wave"],
+) -> Hamiltonian:
+    """H at one k-point (fractional) in the basis of the given plane waves."""
+    wave_vectors = (k_point + integers) @ field.reciprocal_lattice
+    angles = 2.0 * jnp.pi * (tables.positions @ integers.T)
+    phases = jnp.where(mask, jnp.exp(1j * angles), 0.0)
+    separable = (
+        channel.term(wave_vectors, phases, strength)
+        for channel, strength in zip(channels.separable, field.strengths, strict=True)
+    )
+    terms: tuple[Term, ...] = (
+        kinetic(wave_vectors, mask),
+        Local(field.local, integers, mask),
+        *separable,
+    )
+    return Hamiltonian(terms, tables.n_spin)

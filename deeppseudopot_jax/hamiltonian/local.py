@@ -1,0 +1,70 @@
+"""The local potential: k-independent, built once per step on the grid of differences dG."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Complex, Float, Int
+
+from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.records import record
+
+
+@record
+class LocalPotential:
+    """V(dG) on the FFT grid and V(r) (Hartree) on the same grid in real space."""
+
+    fourier: Complex[Array, "n1 n2 n3"]
+    real_space: Float[Array, "n1 n2 n3"]
+
+
+def local_potential(
+    tables: SystemTables, values: Float[Array, "difference species"], volume: Float[Array, ""]
+) -> LocalPotential:
+    """V(dG) = (1/Omega) sum_s v_s(|dG|) S_s(dG) from form factors (Ha Bohr^3) at every dG."""
+    components = jnp.einsum("ds,sd->d", values, tables.structure_factors) / volume
+    grid = jnp.zeros(tables.fft_shape, components.dtype)
+    grid = grid.at[tuple(tables.difference_integers.T)].add(components)
+    return LocalPotential(grid, jnp.fft.ifftn(grid).real * grid.size)
+
+
+@record
+class Local:
+    """V_loc seen by the waves of one k-point."""
+
+    potential: LocalPotential
+    integers: Int[Array, "wave 3"]
+    mask: Bool[Array, " wave"]
+
+    def _to_grid(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "..."]:
+        """Wave functions in real space, axes (spin, band, n1, n2, n3), times 1 / n_points."""
+        shape = self.potential.real_space.shape
+        values = jnp.where(self.mask[:, None], psi, 0.0).transpose(0, 2, 1)
+        grid = jnp.zeros((*values.shape[:2], *shape), psi.dtype)
+        grid = grid.at[(..., *self.integers.T)].add(values)
+        return jnp.fft.ifftn(grid, axes=(-3, -2, -1))
+
+    def apply(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "spin wave band"]:
+        """V psi by FFT, exact: the grid is large enough for no aliasing."""
+        product = jnp.fft.fftn(self._to_grid(psi) * self.potential.real_space, axes=(-3, -2, -1))
+        values = product[(..., *self.integers.T)].transpose(0, 2, 1)
+        return jnp.where(self.mask[:, None], values, 0.0)
+
+    def matrix(self, n_spin: int) -> Complex[Array, "row column"]:
+        """V_ij = V(G_i - G_j), block diagonal in spin."""
+        n1, n2, n3 = self.potential.fourier.shape
+        g = self.integers
+        rows, columns = g[:, None, :], g[None, :, :]
+        h1, h2, h3 = ((rows - columns)[..., axis] % n for axis, n in enumerate((n1, n2, n3)))
+        block = self.potential.fourier.ravel()[(h1 * n2 + h2) * n3 + h3]
+        block = jnp.where(self.mask[:, None] & self.mask, block, 0.0)
+        return spin_diagonal(block, n_spin)
+
+    def expectation(self, psi: Complex[Array, "spin wave band"]) -> Float[Array, " band"]:
+        """<psi_n| V |psi_n> from the densities |psi_n(r)|^2: no N x N object, no second FFT."""
+        amplitudes = self._to_grid(psi)
+        density = jnp.sum(amplitudes.real**2 + amplitudes.imag**2, axis=0)
+        n_points = self.potential.real_space.size
+        return n_points * jnp.einsum("nxyz,xyz->n", density, self.potential.real_space)
+
+
+def spin_diagonal(block: Array, n_spin: int) -> Array:
+    """The matrix that acts with `block` on every spin component."""
+    return jnp.kron(jnp.eye(n_spin, dtype=block.dtype), block)

@@ -1,0 +1,49 @@
+"""Parameters to start from: a checkpoint, coefficient files or the model's random initialiser."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deeppseudopot_jax.potentials.networks import NetworkModel
+from deeppseudopot_jax.potentials.state_dict import from_state_dict
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.types import Bundle
+
+
+def initial_params(bundle: Bundle, problem: Problem) -> dict:
+    """The parameter pytree a run starts from, before any fit to Zunger or tabulated curves.
+
+    Entries: `local` (network variables or coefficients (n_species, 4)), `long_range`
+    (n_species,), `spin_orbit` (n_species,), `nonlocal` (n_species, 2), `strain` (n_species,);
+    species sorted by symbol. A network's variables come from init_PPmodel.pth where the bundle has
+    it, else from the class's own initialiser with the bundle's `seed`.
+
+    Raises:
+        ValueError: if init_PPmodel.pth does not fit the model, or if the coefficients are the
+            local potential and the bundle has no coefficient files.
+    """
+    n_species = len(problem.species)
+    model = problem.local
+    if isinstance(model, NetworkModel):
+        local: dict | np.ndarray = (
+            model.init(jax.random.key(bundle.settings.seed), problem.dtype)
+            if bundle.model_state is None
+            else from_state_dict(model, bundle.model_state)
+        )
+    elif bundle.coefficients is None:
+        raise ValueError(
+            "the Zunger form needs its coefficients: init_<atom>Params.par is missing for "
+            + ", ".join(problem.species)
+        )
+    else:
+        local = bundle.coefficients[:, :4]
+    coefficients = bundle.coefficients
+    rest = np.zeros((n_species, 9)) if coefficients is None else coefficients
+    params = {
+        "local": local,
+        "long_range": rest[:, 4],
+        "spin_orbit": rest[:, 5],
+        "nonlocal": rest[:, 6:8],
+        "strain": rest[:, 8],
+    }
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, problem.dtype), params)

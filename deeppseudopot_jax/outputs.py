@@ -1,0 +1,174 @@
+"""The files of one stage of a run: bands, potentials, parameters, each with its figure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+from optax import OptState, ScaleByAdamState
+
+from deeppseudopot_jax.crystal import reciprocal_lattice
+from deeppseudopot_jax.observables.bands import form_factors
+from deeppseudopot_jax.potentials.networks import NetworkModel
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.results import checkpoints, figures, tables
+from deeppseudopot_jax.results.atomic import ResultsFolder
+from deeppseudopot_jax.results.transform import real_space_potential
+from deeppseudopot_jax.training.adam_state import adam_moments, to_torch_adam
+from deeppseudopot_jax.training.trainable import trained_channels
+from deeppseudopot_jax.types import Bundle, SystemInput
+
+PDF = ("pdf",)
+PDF_AND_PNG = ("pdf", "png")
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Writes what belongs to a stage, named by its prefix (`oldFunc`, `epoch_100`, `final`)."""
+
+    bundle: Bundle
+    problem: Problem
+    folder: ResultsFolder
+
+    @cached_property
+    def q(self) -> np.ndarray:
+        """Wave numbers (Bohr^-1) of exported potentials: nQGrid points up to qmax."""
+        settings = self.bundle.settings
+        return np.linspace(0.0, settings.q_max, settings.n_q)
+
+    @cached_property
+    def r(self) -> np.ndarray:
+        """Radii (Bohr) of exported potentials: nRGrid points up to Rmax."""
+        settings = self.bundle.settings
+        return np.linspace(0.0, settings.r_max, settings.n_r)
+
+    def basis_states(self) -> None:
+        """basisStates_<X>.dat of every system; with kG bases, all waves of any k-point."""
+        for group in self.problem.groups:
+            for position, member in enumerate(group.members):
+                mask = np.asarray(group.tables.wave_mask[position])
+                integers = np.asarray(group.tables.wave_integers[position])[mask]
+                lattice = self.bundle.systems[member].crystal.lattice
+                tables.write_basis_states(
+                    self.folder.file(f"basisStates_{member}.dat"),
+                    np.unique(integers, axis=0),
+                    reciprocal_lattice(lattice),
+                )
+
+    def band_tables(self, prefix: str, energies: Sequence[np.ndarray]) -> None:
+        """<prefix>_BS_sys<X>.dat of every system."""
+        for system, bands in zip(self.bundle.systems, energies, strict=True):
+            tables.write_bands(
+                self.folder.file(f"{prefix}_BS_sys{system.index}.dat"),
+                path_length(system),
+                np.asarray(bands),
+            )
+
+    def band_figure(
+        self, prefix: str, curves: Mapping[str, Sequence[np.ndarray]], formats: Sequence[str]
+    ) -> None:
+        """<prefix>_plotBS.*: curves (name to energies of every system) over the reference."""
+        plots = [
+            figures.BandPlot(
+                title=system.name,
+                k_points=system.k_points,
+                lattice=system.crystal.lattice,
+                curves={name: np.asarray(bands[i]) for name, bands in curves.items()},
+                reference=system.reference_energies,
+                weights=system.k_weights[:, None] * system.band_weights,
+                valence_band=system.valence_band,
+                plot_range=system.plot_range,
+            )
+            for i, system in enumerate(self.bundle.systems)
+        ]
+        self._save(figures.band_figure(plots), f"{prefix}_plotBS", formats)
+
+    def potential_tables(self, prefix: str, params: dict, real_space: bool = True) -> None:
+        """<prefix>_qSpace_pot.dat and, with `real_space`, <prefix>_pot_<atom>.dat."""
+        v_q = self._form_factors(params)
+        species = self.problem.species
+        tables.write_q_space_potential(
+            self.folder.file(f"{prefix}_qSpace_pot.dat"), self.q, v_q, species
+        )
+        if real_space:
+            v_r = real_space_potential(self.q, v_q, self.r)
+            for symbol, column in zip(species, v_r.T, strict=True):
+                file = self.folder.file(f"{prefix}_pot_{symbol}.dat")
+                tables.write_real_space_potential(file, self.r, column)
+
+    def potential_figure(
+        self, prefix: str, curves: Mapping[str, dict], formats: Sequence[str]
+    ) -> None:
+        """<prefix>_plotPP.*: v(q) and v(r) of every species; curves map a name to parameters."""
+        plots = []
+        for name, params in curves.items():
+            v_q = self._form_factors(params)
+            v_r = real_space_potential(self.q, v_q, self.r)
+            plots.append(figures.PotentialPlot(name, v_q, v_r))
+        figure = figures.potential_figure(self.q, self.r, self.problem.species, plots)
+        self._save(figure, f"{prefix}_plotPP", formats)
+
+    def parameters(
+        self, prefix: str, params: dict, optimizer_state: OptState | None = None
+    ) -> None:
+        """What a later run starts from: weights, coefficients, and Adam's moments if given.
+
+        Coefficient files carry all channels beside the network, so they are written for networks
+        too where the bundle has coefficients or a channel is trained.
+        """
+        model = self.problem.local
+        if isinstance(model, NetworkModel):
+            checkpoints.write_model(self.folder, prefix, model, params["local"])
+            moments = None if optimizer_state is None else adam_moments(optimizer_state)
+            if moments is not None:
+                state = self._torch_adam_state(model, moments)
+                checkpoints.write_adam_state(self.folder, prefix, state)
+        has_channels = len(trained_channels(self.bundle.settings)) > 1
+        if self.bundle.coefficients is not None or has_channels:
+            for symbol, row in zip(self.problem.species, self._nine(params), strict=True):
+                file = self.folder.file(f"{prefix}_{symbol}Params.par")
+                tables.write_coefficients(file, row)
+
+    def costs(self, name: str, rows: Sequence[tuple[int, float]]) -> None:
+        """<name>.dat: rows `epoch cost`."""
+        tables.write_costs(self.folder.file(f"{name}.dat"), rows)
+
+    def cost_figure(self, name: str, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        """<name>.pdf: costs against epoch by the name in the legend."""
+        rows = {label: np.asarray(curve, np.float64) for label, curve in curves.items()}
+        self._save(figures.cost_figure(rows), name, PDF)
+
+    def _save(self, figure: Figure, name: str, formats: Sequence[str]) -> None:
+        for suffix in formats:
+            figures.save(figure, self.folder.file(f"{name}.{suffix}"))
+
+    def _form_factors(self, params: dict) -> np.ndarray:
+        return np.asarray(jax.jit(form_factors)(self.problem, params, self.q), np.float64)
+
+    def _nine(self, params: dict) -> np.ndarray:
+        """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""
+        given = self.bundle.coefficients
+        rows = np.zeros((len(self.problem.species), 9)) if given is None else given.copy()
+        if not isinstance(self.problem.local, NetworkModel):
+            rows[:, :4] = params["local"]
+        rows[:, 4], rows[:, 5] = params["long_range"], params["spin_orbit"]
+        rows[:, 6:8], rows[:, 8] = params["nonlocal"], params["strain"]
+        return rows
+
+    def _torch_adam_state(self, model: NetworkModel, moments: ScaleByAdamState) -> dict:
+        settings = self.bundle.settings
+        network = moments._replace(mu=moments.mu["local"], nu=moments.nu["local"])
+        decays = int(moments.count) // (settings.scheduler_step or 1)
+        rate = (settings.learning_rate or 0.0) * (settings.scheduler_gamma or 1.0) ** decays
+        return to_torch_adam(model, network, rate, (settings.adam_beta1, settings.adam_beta2))
+
+
+def path_length(system: SystemInput) -> np.ndarray:
+    """Length along the k-path (Bohr^-1): as the bundle gives it, else from the k-points."""
+    if system.path_length is not None:
+        return system.path_length
+    cartesian = system.k_points @ reciprocal_lattice(system.crystal.lattice)
+    steps = np.linalg.norm(np.diff(cartesian, axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)])

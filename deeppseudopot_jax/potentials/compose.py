@@ -1,0 +1,23 @@
+"""The local potential of every species: short-range model plus long-range tail."""
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.potentials.long_range import long_range_tail
+
+
+@runtime_checkable
+class LocalModel(Protocol):
+    """A short-range form factor: pure, hashable, with its parameters outside."""
+
+    def apply(self, parameters, q: Float[Array, " q"]) -> Float[Array, "q species"]:
+        """v(q) in Ha Bohr^3 for q in Bohr^-1."""
+        ...
+
+
+def form_factors(
+    model: LocalModel, params: dict, q: Float[Array, " q"], gamma: float
+) -> Float[Array, "q species"]:
+    """v_s(q) of the undeformed crystal (Ha Bohr^3), long-range tail included."""
+    return model.apply(params["local"], q) + long_range_tail(q, params["long_range"], gamma)

@@ -1,0 +1,80 @@
+"""Network parameters in the names of the PyTorch code, and back."""
+
+import numpy as np
+
+from deeppseudopot_jax.potentials.networks import NetworkModel
+
+
+def _names(model: NetworkModel) -> tuple[str, str]:
+    """Prefixes of the linear layers and of the batch norms of a model's state dict."""
+    wrapper = "" if model.spec.envelope == "none" else "neural_network."
+    return f"{wrapper}{model.spec.layers}", f"{wrapper}hidden_bn"
+
+
+def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
+    """Flax variables from a PyTorch state dict.
+
+    Raises:
+        ValueError: naming every key that is missing, left over or of the wrong shape.
+    """
+    linear, norm = _names(model)
+    remaining = dict(state)
+    problems: list[str] = []
+
+    def take(key: str, *shape: int) -> np.ndarray:
+        value = remaining.pop(key, None)
+        if value is None:
+            problems.append(f"{key} is missing")
+        elif value.shape != shape:
+            problems.append(f"{key} has shape {value.shape}, expected {shape}")
+        else:
+            return np.asarray(value, dtype=np.float64)
+        return np.zeros(shape)
+
+    params: dict = {}
+    statistics: dict = {}
+    fan_in = 1
+    for i, width in enumerate(model.widths):
+        params[f"linear_{i}"] = {
+            "kernel": take(f"{linear}.{i}.weight", width, fan_in).T,
+            "bias": take(f"{linear}.{i}.bias", width),
+        }
+        if model.spec.batch_norm:
+            scale, shift, mean, variance = (
+                take(f"{norm}.{i}.{part}", width)
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            remaining.pop(f"{norm}.{i}.num_batches_tracked", None)
+            if i < len(model.widths) - 1:  # the last one exists in the file and is not used
+                params[f"norm_{i}"] = {"scale": scale, "bias": shift}
+                statistics[f"norm_{i}"] = {"mean": mean, "var": variance}
+        fan_in = width
+    problems += [f"{key} is not part of {model.name}" for key in remaining]
+    if problems:
+        layers = " ".join(str(width) for width in (1, *model.widths))
+        raise ValueError(
+            f"the weights do not fit PPmodel = {model.name} with layers {layers}: "
+            + "; ".join(problems)
+        )
+    variables = {"params": params} if params else {}
+    return {**variables, "batch_stats": statistics} if statistics else variables
+
+
+def to_state_dict(model: NetworkModel, variables: dict) -> dict[str, np.ndarray]:
+    """The PyTorch state dict of flax variables; inverse of `from_state_dict`."""
+    linear, norm = _names(model)
+    state: dict[str, np.ndarray] = {}
+    norms: dict[str, np.ndarray] = {}
+    for i, width in enumerate(model.widths):
+        layer = variables["params"][f"linear_{i}"]
+        state[f"{linear}.{i}.weight"] = np.ascontiguousarray(np.asarray(layer["kernel"]).T)
+        state[f"{linear}.{i}.bias"] = np.asarray(layer["bias"])
+        if model.spec.batch_norm:
+            affine = variables["params"].get(f"norm_{i}", {})
+            running = variables["batch_stats"].get(f"norm_{i}", {})
+            norms[f"{norm}.{i}.weight"] = np.asarray(affine.get("scale", np.ones(width)))
+            norms[f"{norm}.{i}.bias"] = np.asarray(affine.get("bias", np.zeros(width)))
+            norms[f"{norm}.{i}.running_mean"] = np.asarray(running.get("mean", np.zeros(width)))
+            norms[f"{norm}.{i}.running_var"] = np.asarray(running.get("var", np.ones(width)))
+            norms[f"{norm}.{i}.num_batches_tracked"] = np.asarray(0)
+    return state | norms

@@ -1,0 +1,185 @@
+"""A fitting problem: everything that does not depend on the parameters, built once."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from deeppseudopot_jax.basis import plane_waves
+from deeppseudopot_jax.batching import SystemGroup, group_systems
+from deeppseudopot_jax.crystal import reciprocal_lattice
+from deeppseudopot_jax.eigensolvers.dense import dense
+from deeppseudopot_jax.eigensolvers.interface import Solver
+from deeppseudopot_jax.hamiltonian.assemble import Channels, SeparableChannel
+from deeppseudopot_jax.hamiltonian.nonlocal_ import nonlocal_channel
+from deeppseudopot_jax.hamiltonian.spin_orbit import spin_orbit_channel
+from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
+from deeppseudopot_jax.potentials.compose import LocalModel
+from deeppseudopot_jax.potentials.networks import network_model
+from deeppseudopot_jax.potentials.zunger import ZungerModel
+from deeppseudopot_jax.records import record, static
+from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.types import Bundle, SystemInput
+
+Precision = Literal["float64", "float32"]
+LocalName = Literal["network", "zunger"]
+
+_WAVE_VECTOR_MARGIN = 1.3
+"""Radial functions reach this far beyond the largest |k+G|, for strained crystals and other k."""
+
+
+@record
+class Target:
+    """What one system is compared with; energies in eV."""
+
+    weights: Float[Array, "kpt band"]
+    reference: Float[Array, "kpt band"] | None
+    band_order: Int[Array, "kpt band"] | None
+    name: str = static()
+    n_k: int = static()
+    n_bands: int = static()
+    relative_band: int | None = static()
+    valence_band: int | None = static()
+    conduction_band: int | None = static()
+
+
+@record
+class Penalty:
+    """One penalty on v(q): where it starts and how strong it is; strength <= 0 switches it off."""
+
+    start: float = static()
+    strength: float = static()
+
+
+@record
+class Problem:
+    """Systems, channels and targets: a pytree, to be passed as an argument to jitted functions.
+
+    `composition` counts the atoms of every species in every system; species are sorted by symbol.
+    """
+
+    groups: tuple[SystemGroup, ...]
+    channels: Channels
+    targets: tuple[Target, ...]
+    composition: Float[Array, "system species"]
+    tail_penalty: Penalty
+    magnitude_penalty: Penalty
+    species: tuple[str, ...] = static()
+    solver: Solver = static()
+    cut_off_by_reference: tuple[int, ...] = static()
+
+    @property
+    def local(self) -> LocalModel:
+        """The short-range local model."""
+        return self.channels.local
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """Real dtype of all arrays."""
+        return self.composition.dtype
+
+    @property
+    def precision(self) -> Precision:
+        """The name of `dtype`."""
+        return "float32" if self.dtype == jnp.float32 else "float64"
+
+    @property
+    def n_waves(self) -> tuple[int, ...]:
+        """Plane waves of every system (the longest set where each k-point has its own)."""
+        counts = {
+            member: int(group.tables.wave_mask[position].sum(axis=-1).max())
+            for group in self.groups
+            for position, member in enumerate(group.members)
+        }
+        return tuple(counts[i] for i in range(len(self.targets)))
+
+
+def build_problem(
+    bundle: Bundle,
+    local: LocalName | None = None,
+    precision: Precision = "float64",
+    solver: Solver = dense,
+) -> Problem:
+    """Tables of every system of a bundle.
+
+    Args:
+        bundle: what `read_bundle` returned.
+        local: the local potential, a `network` (PPmodel) or the `zunger` form; by default the
+            Zunger form where PPmodel is ZeroFunction, else the network.
+        precision: dtype of all arrays.
+        solver: eigensolver for every k-point.
+
+    Raises:
+        ValueError: if `local` or `precision` is unknown, the model's options are incomplete, or a
+            basis is too small for the bands asked for.
+    """
+    settings = bundle.settings
+    model = _local_model(settings, local, len(bundle.species))
+    if precision not in ("float64", "float32"):
+        raise ValueError(f"precision = {precision!r}: legal are 'float64' and 'float32'")
+    dtype = jnp.dtype(precision)
+    n_spin = 2 if settings.spin_orbit else 1
+    tables, levels = [], []
+    for system in bundle.systems:
+        waves = plane_waves(system, settings.basis_sphere)
+        n_levels = system.n_bands if settings.spin_orbit else -(-system.n_bands // 2)
+        available = n_spin * int(waves.mask.sum(axis=1).min())
+        if n_levels > available:
+            raise ValueError(
+                f"input_{system.index}.par: nBands = {system.n_bands} needs {n_levels} levels, but "
+                f"maxKE = {system.max_kinetic_energy} gives only {available} plane waves"
+            )
+        tables.append(UnpaddedTables(system, waves, bundle.species, n_spin))
+        levels.append(n_levels)
+    separable: tuple[SeparableChannel, ...] = ()
+    if settings.spin_orbit:
+        reach = _WAVE_VECTOR_MARGIN * max(_largest_wave_vector(s) for s in bundle.systems)
+        separable = (spin_orbit_channel(reach, dtype), nonlocal_channel(reach, dtype))
+    composition = [
+        [system.crystal.symbols.count(symbol) for symbol in bundle.species]
+        for system in bundle.systems
+    ]
+    return Problem(
+        groups=group_systems(tables, levels, dtype),
+        channels=Channels(separable, model, settings.long_range_gamma, settings.strain),
+        targets=tuple(_target(system, dtype) for system in bundle.systems),
+        composition=jnp.asarray(composition, dtype),
+        tail_penalty=Penalty(settings.tail_start or 0.0, settings.tail_strength),
+        magnitude_penalty=Penalty(settings.magnitude_threshold or 0.0, settings.magnitude_strength),
+        species=bundle.species,
+        solver=solver,
+        cut_off_by_reference=tuple(t.waves.cut_off_by_reference for t in tables),
+    )
+
+
+def _local_model(settings: Settings, local: LocalName | None, n_species: int) -> LocalModel:
+    name = local or ("zunger" if settings.trains_coefficients else "network")
+    if name == "zunger":
+        return ZungerModel(n_species)
+    if name == "network":
+        return network_model(settings, n_species)
+    raise ValueError(f"local = {local!r}: legal are 'network' and 'zunger'")
+
+
+def _largest_wave_vector(system: SystemInput) -> float:
+    """Bound on |k+G| (Bohr^-1) for k anywhere in the first reciprocal cell or in the list."""
+    reciprocal = reciprocal_lattice(system.crystal.lattice)
+    k_lengths = np.linalg.norm(system.k_points @ reciprocal, axis=1)
+    cell = np.linalg.norm(reciprocal, axis=1).max()
+    return float(np.sqrt(2.0 * system.max_kinetic_energy) + max(k_lengths.max(), cell))
+
+
+def _target(system: SystemInput, dtype: jnp.dtype) -> Target:
+    reference, order = system.reference_energies, system.band_order
+    return Target(
+        weights=jnp.asarray(system.k_weights[:, None] * system.band_weights, dtype),
+        reference=None if reference is None else jnp.asarray(reference, dtype),
+        band_order=None if order is None else jnp.asarray(order, jnp.int32),
+        name=system.name,
+        n_k=len(system.k_points),
+        n_bands=system.n_bands,
+        relative_band=system.relative_band,
+        valence_band=system.valence_band,
+        conduction_band=system.conduction_band,
+    )

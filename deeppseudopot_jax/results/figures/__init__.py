@@ -1,0 +1,20 @@
+"""Figures of bands, potentials and costs; only the modules in here know matplotlib.
+
+Figures are plain objects, unknown to pyplot: they vanish with their last reference, and drawing
+needs no display.
+"""
+
+from deeppseudopot_jax.results.figures.band_plot import BandPlot
+from deeppseudopot_jax.results.figures.bands import band_figure
+from deeppseudopot_jax.results.figures.costs import cost_figure
+from deeppseudopot_jax.results.figures.potentials import PotentialPlot, potential_figure
+from deeppseudopot_jax.results.figures.style import save
+
+__all__ = [
+    "BandPlot",
+    "PotentialPlot",
+    "band_figure",
+    "cost_figure",
+    "potential_figure",
+    "save",
+]

@@ -1,0 +1,93 @@
+"""What a band figure shows of one system: energy zero, windows and deviations, before drawing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from deeppseudopot_jax.types import PlotRange
+
+
+@dataclass(frozen=True, eq=False)
+class BandPlot:
+    """One system of a band figure; energies in eV.
+
+    Attributes:
+        title: name of the system.
+        k_points: in fractions of the reciprocal vectors.
+        lattice: rows in Bohr.
+        curves: computed bands by the name in the legend, the most important first; may be empty.
+        reference: what they are compared with.
+        weights: of the levels in the fit; levels of weight 0 are drawn pale and not counted in the
+            deviations.
+        valence_band: index of the highest occupied band, whose maximum becomes the energy zero.
+        plot_range: windows of both panels.
+    """
+
+    title: str
+    k_points: Float[np.ndarray, "kpt 3"]
+    lattice: Float[np.ndarray, "3 3"]
+    curves: Mapping[str, Float[np.ndarray, "kpt band"]]
+    reference: Float[np.ndarray, "kpt band"] | None = None
+    weights: Float[np.ndarray, "kpt band"] | None = None
+    valence_band: int | None = None
+    plot_range: PlotRange = field(default_factory=PlotRange)
+
+    @property
+    def zero(self) -> float:
+        """The energy from which the figure counts, eV: VBM of the reference, or the centre."""
+        vbm = self._valence_maximum
+        return self.plot_range.center if vbm is None else vbm
+
+    @property
+    def axis_label(self) -> str:
+        """What the energy axis shows."""
+        if self._valence_maximum is None:
+            return f"Energy relative to {self.plot_range.center:g} eV (eV)".replace("-", "−")
+        source = "" if self.reference is None else r",\,ref"
+        return rf"$E - E_{{\mathrm{{VBM{source}}}}}$ (eV)"
+
+    def window(self, zoom: bool) -> tuple[float, float]:
+        """Lowest and highest energy of a panel, relative to the zero."""
+        chosen = self.plot_range
+        half_width = chosen.half_width_zoom if zoom else chosen.half_width
+        center = chosen.center - self.zero
+        # A centre nobody chose for this energy scale would show no gap at all.
+        if abs(center) > chosen.half_width_zoom:
+            center = 0.0
+        return center - half_width, center + half_width
+
+    def deviation(self, name: str, zoom: bool) -> float | None:
+        """Root mean square deviation (eV) of a curve from the fitted levels shown in a panel.
+
+        None where there is nothing to compare; NaN where a level of the curve is not finite.
+        """
+        if self.reference is None:
+            return None
+        low, high = self.window(zoom)
+        shifted = self.reference - self.zero
+        counted = self.is_fitted & (shifted >= low) & (shifted <= high)
+        if not counted.any():
+            return None
+        difference = self.curves[name][counted] - self.reference[counted]
+        return float(np.sqrt(np.mean(difference**2)))
+
+    @property
+    def is_fitted(self) -> np.ndarray:
+        """Which levels of the reference count, (kpt, band)."""
+        assert self.reference is not None
+        if self.weights is None:
+            return np.isfinite(self.reference)
+        return np.isfinite(self.reference) & (self.weights > 0.0)
+
+    @property
+    def _valence_maximum(self) -> float | None:
+        if self.valence_band is None:
+            return None
+        if self.reference is not None:
+            levels = self.reference[self.is_fitted[:, self.valence_band], self.valence_band]
+        else:
+            levels = next((bands[:, self.valence_band] for bands in self.curves.values()), [])
+            levels = np.asarray(levels)[np.isfinite(levels)]
+        return float(levels.max()) if len(levels) else None

@@ -1,0 +1,80 @@
+"""What the stages of a run share: inputs, outputs, log, and energies that are looked at."""
+
+import resource
+import time
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.observables.bands import energies
+from deeppseudopot_jax.outputs import Outputs
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.reporting import Report
+from deeppseudopot_jax.types import Bundle
+
+
+class NumericalError(Exception):
+    """A cost or energy is not finite; the message says where."""
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What every stage needs."""
+
+    bundle: Bundle
+    problem: Problem
+    outputs: Outputs
+    report: Report
+
+    def bands(self, params: dict, problem: Problem | None = None) -> list[np.ndarray]:
+        """Band energies (eV) of every system.
+
+        Raises:
+            NumericalError: if any is not finite.
+        """
+        start = time.perf_counter()
+        found = jax.device_get(jax.jit(energies)(problem or self.problem, params))
+        for system, bands in zip(self.bundle.systems, found, strict=True):
+            failed = np.flatnonzero(~np.isfinite(bands).all(axis=1))
+            if len(failed):
+                raise NumericalError(
+                    f"{system.name}: energies at k-points {failed.tolist()} are not finite; look "
+                    "at the potential's parameters"
+                )
+        settings = self.bundle.settings
+        if settings.log_runtime:
+            self.report.log(f"band structure: {time.perf_counter() - start:.2f} s")
+        if settings.log_memory:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            self.report.log(f"peak memory so far: {peak:.0f} MB")
+        return found
+
+    def cost(
+        self, params: dict, bands: list[np.ndarray], problem: Problem | None = None
+    ) -> float | None:
+        """The cost of known energies; None where a system has no reference to compare with."""
+        if any(system.reference_energies is None for system in self.bundle.systems):
+            return None
+        return float(jax.jit(loss_of_energies)(problem or self.problem, params, bands))
+
+    def report_errors(
+        self, what: str, params: dict, bands: list[np.ndarray], problem: Problem | None = None
+    ) -> None:
+        """One line with the root mean square error of every system, and the total cost."""
+        errors = [
+            f"{system.name} {_error(found - system.reference_energies):.0f} meV"
+            for system, found in zip(self.bundle.systems, bands, strict=True)
+            if system.reference_energies is not None
+        ]
+        cost = self.cost(params, bands, problem)
+        if cost is not None:
+            errors.append(f"cost {cost:.4f}")
+        if errors:
+            self.report.line(f"{what}: root mean square error " + ", ".join(errors))
+
+
+def _error(difference: np.ndarray) -> float:
+    """Root mean square in meV of energies in eV."""
+    return float(1000.0 * np.sqrt(np.mean(difference**2)))

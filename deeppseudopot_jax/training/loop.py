@@ -1,0 +1,133 @@
+"""The training loop: a generator of epochs that neither prints nor writes.
+
+Epoch N is the state after N updates: its cost belongs to exactly the parameters it carries.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.losses import loss
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.training.optimizers import make_optimizer
+from deeppseudopot_jax.training.trainable import Split, merge, split, trained_channels
+
+Cost = Callable[[Problem, dict], Float[Array, ""]]
+
+
+class TrainingState(NamedTuple):
+    """What the next update needs."""
+
+    trainable: dict
+    optimizer_state: optax.OptState
+
+
+class StepInfo(NamedTuple):
+    """What an update found: cost and gradient at the parameters before it."""
+
+    cost: Float[Array, ""]
+    gradient_norms: dict[str, Float[Array, ""]]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: parameters after `number` updates, their cost and gradient norms.
+
+    `stopped` is empty while training goes on, else it says why this epoch is the last one.
+    """
+
+    number: int
+    cost: float
+    gradient_norms: dict[str, float]
+    params: dict
+    optimizer_state: optax.OptState
+    stopped: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the cost or its gradient is not finite: the caller must not use `params`."""
+        return not all(map(jnp.isfinite, [self.cost, *self.gradient_norms.values()]))
+
+
+def make_training_step(cost: Cost, optimizer: optax.GradientTransformation) -> Callable:
+    """A jitted `step(problem, frozen, state) -> (state, info)` of gradient descent on `cost`."""
+
+    def total(trainable: dict, frozen: dict, problem: Problem) -> Array:
+        return cost(problem, merge(Split(trainable, frozen)))
+
+    @jax.jit
+    def step(
+        problem: Problem, frozen: dict, state: TrainingState
+    ) -> tuple[TrainingState, StepInfo]:
+        value, gradient = jax.value_and_grad(total)(state.trainable, frozen, problem)
+        updates, optimizer_state = optimizer.update(
+            gradient, state.optimizer_state, state.trainable
+        )
+        norms = {name: optax.tree.norm(part) for name, part in gradient.items()}
+        trainable = optax.apply_updates(state.trainable, updates)
+        return TrainingState(trainable, optimizer_state), StepInfo(value, norms)
+
+    return step
+
+
+def train(
+    problem: Problem,
+    params: dict,
+    settings: Settings,
+    restore: Callable[[optax.OptState], optax.OptState] = lambda state: state,
+    cost: Cost = loss,
+) -> Iterator[Epoch]:
+    """Epochs 0, 1, ... of gradient training; the last one says why it stopped.
+
+    Training ends after `max_num_epochs` updates, after `patience` epochs without a lower cost, or
+    at once where the cost or gradient is not finite.
+
+    Args:
+        problem: from `build_problem`.
+        params: start parameters.
+        settings: optimiser, schedule, patience and which channels are trained.
+        restore: maps the fresh optimiser state to the one to start from.
+        cost: what is minimised.
+
+    Raises:
+        ValueError: if the optimiser or a required key is missing.
+    """
+    optimizer = make_optimizer(settings, problem.composition)
+    trainable, frozen = split(params, trained_channels(settings))
+    state = TrainingState(trainable, restore(optimizer.init(trainable)))
+    step = make_training_step(cost, optimizer)
+    patience = settings.patience or settings.max_epochs + 1
+    best_number, best_cost = 0, float("inf")
+    for number in range(settings.max_epochs + 1):
+        following, info = step(problem, frozen, state)
+        epoch = Epoch(
+            number,
+            float(info.cost),
+            {name: float(norm) for name, norm in info.gradient_norms.items()},
+            merge(Split(state.trainable, frozen)),
+            state.optimizer_state,
+        )
+        if epoch.cost < best_cost:
+            best_number, best_cost = number, epoch.cost
+        stopped = _why_stopped(epoch, settings.max_epochs, number - best_number >= patience)
+        if stopped:
+            yield Epoch(**{**vars(epoch), "stopped": stopped})
+            return
+        yield epoch
+        state = following
+
+
+def _why_stopped(epoch: Epoch, max_epochs: int, out_of_patience: bool) -> str:
+    if epoch.failed:
+        return "the cost or its gradient is not finite"
+    if out_of_patience:
+        return "no lower cost within patience"
+    if epoch.number == max_epochs:
+        return "max_num_epochs reached"
+    return ""

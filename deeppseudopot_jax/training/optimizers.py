@@ -1,0 +1,63 @@
+"""Optimisers by their names in NN_config.par."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.settings import Settings
+
+OPTIMIZERS: dict[str, Callable[[Settings], optax.GradientTransformation]] = {
+    "adam": lambda s: optax.scale_by_adam(b1=s.adam_beta1, b2=s.adam_beta2),
+    "sgd": lambda s: optax.trace(decay=s.sgd_momentum) if s.sgd_momentum else optax.identity(),
+}
+
+
+def staircase(rate: float, gamma: float, every: int) -> optax.Schedule:
+    """The rate times `gamma` after every `every` steps."""
+    return optax.exponential_decay(rate, every, gamma, staircase=True)
+
+
+def make_optimizer(
+    settings: Settings, composition: Float[Array, "system species"]
+) -> optax.GradientTransformation:
+    """The optimiser of gradient training; its long-range updates keep every system neutral.
+
+    Raises:
+        ValueError: if the optimiser is not implemented or the learning-rate keys are missing.
+    """
+    if settings.optimizer not in OPTIMIZERS:
+        raise ValueError(
+            f"optimizer = {settings.optimizer}: implemented are {', '.join(OPTIMIZERS)}"
+        )
+    if (
+        settings.learning_rate is None
+        or settings.scheduler_gamma is None
+        or settings.scheduler_step is None
+    ):
+        raise ValueError("training needs optimizer_lr, scheduler_gamma and schedulerStep")
+    schedule = staircase(settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step)
+    return optax.chain(
+        OPTIMIZERS[settings.optimizer](settings),
+        optax.scale_by_learning_rate(schedule),
+        neutral_long_range(composition),
+    )
+
+
+def neutral_long_range(
+    composition: Float[Array, "system species"],
+) -> optax.GradientTransformation:
+    """Projects updates of a4 on those that leave composition @ a4 as it is.
+
+    So N - 1 species of one compound stay free, and fewer where compounds share species.
+    """
+    identity = jnp.eye(composition.shape[1], dtype=composition.dtype)
+    projector = identity - jnp.linalg.pinv(composition) @ composition
+
+    def project(updates: dict, params: dict | None = None) -> dict:
+        if "long_range" not in updates:
+            return updates
+        return {**updates, "long_range": projector @ updates["long_range"]}
+
+    return optax.stateless(project)

@@ -1,0 +1,83 @@
+"""Fits a network to given curves v(q): the initialisation before any bands are looked at."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.potentials.networks import NetworkModel
+from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.training.optimizers import OPTIMIZERS, staircase
+
+_SMALL_Q = 1.0
+_SMALL_Q_WEIGHT = 10.0
+
+
+class Curves(NamedTuple):
+    """Target curves: v(q) in Ha Bohr^3 at q in Bohr^-1, with the weight of every q."""
+
+    q: Float[Array, " q"]
+    v: Float[Array, "q species"]
+    weights: Float[Array, " q"]
+
+
+class RegressionStage(NamedTuple):
+    """Variables after `epoch` updates; cost and gradient norm of every epoch since the last stage.
+
+    A cost that is not finite means that the variables are of no use: the caller must look.
+    """
+
+    epoch: int
+    costs: Float[Array, " epoch"]
+    gradient_norms: Float[Array, " epoch"]
+    variables: dict
+
+
+def analytic_curves(q: Float[Array, " q"], v: Float[Array, "q species"]) -> Curves:
+    """Targets from an analytic form, small q (long wave lengths) weighted ten times."""
+    return Curves(q, v, jnp.where(q <= _SMALL_Q, _SMALL_Q_WEIGHT, 1.0))
+
+
+def fit_curves(
+    model: NetworkModel, variables: dict, curves: Curves, settings: Settings
+) -> Iterator[RegressionStage]:
+    """Train a network on curves, one stage per init_Zunger_plotEvery epochs.
+
+    The cost is the weighted mean squared error; the learning rate is multiplied by
+    init_Zunger_scheduler_gamma after every stage. Batch norms and dropout are in training mode.
+
+    Raises:
+        ValueError: if a key of the fit is missing.
+    """
+    rate, gamma = settings.init_learning_rate, settings.init_scheduler_gamma
+    every = settings.init_plot_every
+    if rate is None or gamma is None or every is None:
+        raise ValueError("fitting the initial potential needs its lr, gamma and plotEvery keys")
+    optimizer = optax.chain(
+        OPTIMIZERS[settings.init_optimizer](settings),
+        optax.scale_by_learning_rate(staircase(rate, gamma, every)),
+    )
+
+    def cost(parameters: dict, rest: dict, key: Array) -> tuple[Array, dict]:
+        v, updated = model.apply_training({**rest, "params": parameters}, curves.q, key)
+        return jnp.mean(curves.weights[:, None] * (v - curves.v) ** 2), updated
+
+    def update(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array]]:
+        variables, state = carry
+        rest = {name: value for name, value in variables.items() if name != "params"}
+        (value, updated), gradient = jax.value_and_grad(cost, has_aux=True)(
+            variables["params"], rest, key
+        )
+        updates, state = optimizer.update(gradient, state, variables["params"])
+        parameters = optax.apply_updates(variables["params"], updates)
+        return ({**updated, "params": parameters}, state), (value, optax.tree.norm(gradient))
+
+    run = jax.jit(lambda carry, keys: jax.lax.scan(update, carry, keys))
+    keys = jax.random.split(jax.random.key(settings.seed), settings.init_epochs)
+    carry = (variables, optimizer.init(variables["params"]))
+    for start in range(0, settings.init_epochs, every):
+        carry, (costs, norms) = run(carry, keys[start : start + every])
+        yield RegressionStage(start + len(costs), costs, norms, carry[0])

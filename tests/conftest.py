@@ -1,0 +1,58 @@
+"""Shared fixtures: strict numerics, runtime-checked annotations, the reference material."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Checks every jaxtyping annotation of the package at run time, in the tests only.
+with install_import_hook("deeppseudopot_jax", "beartype.beartype"):
+    import deeppseudopot_jax  # noqa: F401
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference bundles and golden numbers; tests skip where it is absent.
+
+    On CI it must be there: a skipped golden test would be a green lie.
+    """
+    folder = Path(os.environ.get("DEEPPSEUDOPOT_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "golden").is_dir():
+        reason = f"no reference material at {folder} (set DEEPPSEUDOPOT_SHARED)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path) -> Path:
+    """The folder of golden numbers."""
+    return shared / "golden"
+
+
+@pytest.fixture(scope="session")
+def reference_bundle(shared: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Copies a reference bundle to a temporary folder, with an NN_config.par where it has none."""
+
+    def copy(name: str, config: str = "") -> Path:
+        folder = tmp_path_factory.mktemp("bundles") / name
+        folder.mkdir()
+        for file in (shared / "bundles" / name).iterdir():
+            shutil.copyfile(file, folder / file.name)
+        default = "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\n"
+        if config or not (folder / "NN_config.par").exists():
+            (folder / "NN_config.par").write_text(config or default)
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def configs() -> Path:
+    """The project's own bundles."""
+    return REPOSITORY / "configs"
