@@ -26,7 +26,7 @@ def loss(problem: Problem, params: dict) -> Float[Array, ""]:
 
 
 def loss_of_energies(
-    problem: Problem, params: dict, bands: list[Float[Array, "kpt band"]]
+    problem: Problem, params: dict, bands: list[Float[Array, "_kpt _band"]]
 ) -> Float[Array, ""]:
     """The same cost from band energies that are known already."""
     total = reduce(add, map(band_loss, bands, problem.targets))

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 from optax import OptState, ScaleByAdamState
 
 from deeppseudopot_jax.crystal import reciprocal_lattice
@@ -15,6 +14,7 @@ from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.results import checkpoints, figures, tables
 from deeppseudopot_jax.results.atomic import ResultsFolder
+from deeppseudopot_jax.results.k_path import k_path
 from deeppseudopot_jax.results.transform import real_space_potential
 from deeppseudopot_jax.training.adam_state import adam_moments, to_torch_adam
 from deeppseudopot_jax.training.trainable import trained_channels
@@ -75,7 +75,7 @@ class Outputs:
                 title=system.name,
                 k_points=system.k_points,
                 lattice=system.crystal.lattice,
-                curves={name: np.asarray(bands[i]) for name, bands in curves.items()},
+                curves={name: _comparable(system, b[i]) for name, b in curves.items()},
                 reference=system.reference_energies,
                 weights=system.k_weights[:, None] * system.band_weights,
                 valence_band=system.valence_band,
@@ -140,7 +140,7 @@ class Outputs:
         rows = {label: np.asarray(curve, np.float64) for label, curve in curves.items()}
         self._save(figures.cost_figure(rows), name, PDF)
 
-    def _save(self, figure: Figure, name: str, formats: Sequence[str]) -> None:
+    def _save(self, figure: figures.Figure, name: str, formats: Sequence[str]) -> None:
         for suffix in formats:
             figures.save(figure, self.folder.file(f"{name}.{suffix}"))
 
@@ -169,6 +169,16 @@ def path_length(system: SystemInput) -> np.ndarray:
     """Length along the k-path (Bohr^-1): as the bundle gives it, else from the k-points."""
     if system.path_length is not None:
         return system.path_length
-    cartesian = system.k_points @ reciprocal_lattice(system.crystal.lattice)
-    steps = np.linalg.norm(np.diff(cartesian, axis=0), axis=1)
-    return np.concatenate([[0.0], np.cumsum(steps)])
+    return k_path(system.k_points, system.crystal.lattice).position
+
+
+def _comparable(system: SystemInput, bands: np.ndarray) -> np.ndarray:
+    """Bands as a figure compares them with the reference.
+
+    A fit relative to one band leaves its energies free to shift at each k; they are shown with
+    that band on the reference's.
+    """
+    n, reference = system.relative_band, system.reference_energies
+    if n is None or reference is None:
+        return np.asarray(bands)
+    return bands + (reference - bands)[:, n, None]

@@ -21,7 +21,7 @@ from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
 
-def energies(problem: Problem, params: dict) -> list[Float[Array, "kpt band"]]:
+def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]:
     """Band energies of every system, in eV, one array (n_k, n_bands) per system.
 
     Usable under jit, grad and vmap; derivatives are Hellmann-Feynman forces, finite at
@@ -69,6 +69,10 @@ def energies_at(
     target = problem.targets[system]
     if k_points is None:
         k_points = group.k_points[position, : target.n_k]
+        tables = tables.replace(  # without the sets of padded k-points
+            wave_integers=tables.wave_integers[: target.n_k],
+            wave_mask=tables.wave_mask[: target.n_k],
+        )
     elif tables.wave_mask.shape[0] > 1:
         raise ValueError("with basis_sphere = kG the energies exist at the system's own k-points")
     levels = _system_levels(

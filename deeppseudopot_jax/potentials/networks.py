@@ -189,7 +189,9 @@ class NetworkModel:
 
     def init(self, key: Array, dtype: jnp.dtype = jnp.float64) -> dict:
         """Random parameters from the class's own initialiser."""
-        return dict(self._module.init(key, jnp.zeros((2, 1), dtype), training=False))
+        variables = self._module.init(key, jnp.zeros((2, 1), dtype), training=False)
+        # flax keeps batch statistics in single precision whatever the parameters are
+        return jax.tree.map(lambda leaf: leaf.astype(dtype), dict(variables))
 
     def apply(self, variables: dict, q: Float[Array, " q"]) -> Float[Array, "q species"]:
         """Form factors (Ha Bohr^3) at q (Bohr^-1), in evaluation mode.

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# What a killed run leaves behind: .<stem>.<pid>.part<suffix>, and .<name>.<pid>.tmp of a checkpoint.
-_TEMPORARY = re.compile(r"\..+\.[0-9]+\.(part(\.[^.]+)?|tmp)")
+# What a killed run leaves: .<stem>.<pid>.part<suffix>
+_TEMPORARY = re.compile(r"\..+\.[0-9]+\.part(\.[^.]+)?")
 
 
 class ResultsError(Exception):
@@ -66,7 +66,7 @@ class ResultsFolder:
             ResultsError: if the folder cannot be created, was filled by another run in the
                 meantime, or `name` is not a plain file name.
         """
-        if Path(name).name != name:
+        if Path(name).name != name or name in ("", ".."):
             raise ResultsError(f"{name!r} cannot be the name of a results file")
         if not self._ready:
             self._create()

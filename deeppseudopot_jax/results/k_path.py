@@ -91,11 +91,12 @@ def _ticks(
 ) -> tuple[tuple[float, str], ...]:
     """Corners and named points, those at one position together: "U|K"."""
     name_of = point_namer(lattice)
-    names: dict[float, list[str]] = {}
-    for i, k in enumerate(k_points):
+    ticks: list[tuple[float, list[str]]] = []
+    for i, (where, k) in enumerate(zip(position.tolist(), k_points, strict=True)):
         name = name_of(k)
         if name or i in corners:
-            here = names.setdefault(round(float(position[i]), 9), [])
-            if name and name not in here:
-                here.append(name)
-    return tuple((where, "|".join(here)) for where, here in names.items())
+            if not ticks or where > ticks[-1][0]:
+                ticks.append((where, []))
+            if name and name not in ticks[-1][1]:
+                ticks[-1][1].append(name)
+    return tuple((where, "|".join(names)) for where, names in ticks)

@@ -69,7 +69,9 @@ def write_costs(
 ) -> None:
     """A history of numbers: `epoch cost`, or what `columns` names; integers are kept integers."""
     texts = (
-        " ".join(str(v) if isinstance(v, int | np.integer) else f"{v:.10e}" for v in row)
+        " ".join(
+            str(int(v)) if isinstance(v, int | np.integer | np.bool_) else f"{v:.10e}" for v in row
+        )
         for row in rows
     )
     _write(path, texts, " ".join(columns))

@@ -56,8 +56,8 @@ def to_torch_adam(
 def from_torch_adam(model: NetworkModel, parameters: dict, state: dict) -> ScaleByAdamState:
     """Optax's count and moments from a `torch.optim.Adam.state_dict()`.
 
-    The moments get the structure and dtypes of `parameters`, the network's
-    `params["local"]["params"]`; a parameter without an entry, which PyTorch never moved, gets zeros.
+    The moments get the structure and dtypes of `parameters`, `params["local"]["params"]`; a
+    parameter without an entry, which PyTorch never moved, gets zeros.
 
     Raises:
         ValueError: if `state` is no Adam state, or one of other parameters.

@@ -1,6 +1,5 @@
 """Writing data as a PyTorch checkpoint that `torch.load(file, weights_only=True)` reads."""
 
-import os
 import pickle
 import struct
 import zipfile
@@ -16,6 +15,7 @@ from deeppseudopot_jax.bundle.torch_pickle.archive import (
     storage_entry,
 )
 from deeppseudopot_jax.bundle.torch_pickle.storage import DTYPES
+from deeppseudopot_jax.results.atomic import atomic_path
 
 _STORAGE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _FORMAT_VERSION = b"3\n"  # of the archive, written by PyTorch 1.6 and later
@@ -40,15 +40,10 @@ def write_checkpoint(path: Path | str, content: object) -> None:
         **{storage_entry(str(i)): raw for i, raw in enumerate(program.storages)},
         VERSION: _FORMAT_VERSION,
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for name, raw in entries.items():
-                # ZipInfo carries a fixed date: equal contents give equal files.
-                archive.writestr(zipfile.ZipInfo(f"{path.stem}/{name}"), raw)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, raw in entries.items():
+            # ZipInfo carries a fixed date: equal contents give equal files.
+            archive.writestr(zipfile.ZipInfo(f"{path.stem}/{name}"), raw)
 
 
 class _Program:

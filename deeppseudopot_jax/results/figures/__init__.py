@@ -4,6 +4,8 @@ Figures are plain objects, unknown to pyplot: they vanish with their last refere
 needs no display.
 """
 
+from matplotlib.figure import Figure
+
 from deeppseudopot_jax.results.figures.band_plot import BandPlot
 from deeppseudopot_jax.results.figures.bands import band_figure
 from deeppseudopot_jax.results.figures.costs import cost_figure
@@ -12,6 +14,7 @@ from deeppseudopot_jax.results.figures.style import save
 
 __all__ = [
     "BandPlot",
+    "Figure",
     "PotentialPlot",
     "band_figure",
     "cost_figure",

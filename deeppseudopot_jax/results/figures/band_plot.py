@@ -44,7 +44,7 @@ class BandPlot:
     def axis_label(self) -> str:
         """What the energy axis shows."""
         if self._valence_maximum is None:
-            return f"Energy relative to {self.plot_range.center:g} eV (eV)".replace("-", "−")
+            return f"Energy relative to ${self.plot_range.center:g}$ eV (eV)"
         source = "" if self.reference is None else r",\,ref"
         return rf"$E - E_{{\mathrm{{VBM{source}}}}}$ (eV)"
 

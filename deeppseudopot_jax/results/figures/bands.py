@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from deeppseudopot_jax.results.figures.band_plot import BandPlot
 from deeppseudopot_jax.results.figures.style import (
@@ -15,6 +16,7 @@ from deeppseudopot_jax.results.figures.style import (
     LineStyle,
     legend_above,
     line_styles,
+    spacious,
     styled,
     zero_line,
 )
@@ -25,6 +27,8 @@ _BELOW_EACH_OTHER = 3
 _MARKER_SIZE = 3.2
 _ROOMY = 40
 """k-points per panel beyond which the markers shrink."""
+_FEW = 10
+"""Up to so many k-points, those at the ends are kept off the frame."""
 
 
 @styled
@@ -36,7 +40,7 @@ def band_figure(systems: Sequence[BandPlot]) -> Figure:
     """
     abreast = 1 if len(systems) <= _BELOW_EACH_OTHER else 2
     rows = -(-len(systems) // abreast)
-    figure = Figure(figsize=(WIDTH * abreast, 0.3 + 2.9 * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH * abreast, 0.3 + 2.9 * rows), layout=spacious())
     panels = figure.subplots(rows, 2 * abreast, squeeze=False).reshape(-1, 2)
     styles = line_styles(name for system in systems for name in system.curves)
     for system, (overview, detail) in zip(systems, panels, strict=False):
@@ -46,6 +50,7 @@ def band_figure(systems: Sequence[BandPlot]) -> Figure:
             _draw_reference(axes, system, path)
             _draw_curves(axes, system, path, styles)
             axes.set_ylim(*system.window(zoom))
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
             axes.set_title(_deviations(system, zoom), loc="right", fontsize=7)
         overview.set_title(system.title, loc="left", fontweight="bold")
         overview.set_ylabel(system.axis_label)
@@ -65,8 +70,10 @@ def _draw_path(axes: Axes, path: KPath) -> None:
         axes.xaxis.minorticks_off()
     else:
         axes.set_xlabel(r"Path length (Bohr$^{-1}$)")
-    if path.position[-1] > 0.0:
-        axes.set_xlim(0.0, path.position[-1])
+    end = path.position[-1]
+    if end > 0.0:
+        margin = 0.0 if len(path.position) > _FEW else 0.04 * end
+        axes.set_xlim(-margin, end + margin)
     zero_line(axes)
 
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from deeppseudopot_jax.results.figures.style import (
     HALF_WIDTH,
     legend_above,
     line_styles,
+    spacious,
     styled,
 )
 
@@ -34,17 +34,20 @@ def cost_figure(
         y_label: the cost with its unit.
     """
     present = {name: rows for name, rows in curves.items() if len(rows)}
-    figure = Figure(figsize=(HALF_WIDTH, 2.6), layout="constrained")
+    figure = Figure(figsize=(HALF_WIDTH, 2.6), layout=spacious())
     axes = figure.subplots()
     styles = line_styles(present)
     for name, rows in present.items():
         marker = "o" if len(rows) <= _FEW else ""
-        axes.plot(rows[:, 0], rows[:, 1], marker=marker, markersize=2.5, **styles[name])
+        axes.plot(rows[:, 0], rows[:, 1], marker=marker, ms=2.5, label=name, **styles[name])
     costs = np.concatenate([rows[:, 1] for rows in present.values()] or [np.ones(1)])
     costs = costs[np.isfinite(costs)]
     if len(costs) and costs.min() > 0.0 and costs.max() > _WORTH_A_LOGARITHM * costs.min():
         axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    first, last = axes.get_xlim()
+    axes.set_xlim(min(first, last - 1.0), max(last, first + 1.0))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axes.xaxis.minorticks_off()
     axes.set(xlabel=x_label, ylabel=y_label)
-    legend_above(figure, [Line2D([], [], label=name, **styles[name]) for name in present])
+    legend_above(figure, axes.get_lines())
     return figure

@@ -15,12 +15,15 @@ from deeppseudopot_jax.results.figures.style import (
     DASHES,
     WIDTH,
     legend_above,
+    spacious,
     styled,
     zero_line,
 )
 
-_SMALLEST_WAVE_VECTOR = 0.25
+_NEAR_ZERO = 0.25
 """Bohr^-1. Crystals do not use v(q) between 0 and here, where a long-range tail diverges."""
+_POLE = 2.0
+"""Values near 0 that are this many times larger than all others are left out of the frame."""
 _VISIBLE = 0.005
 """Potentials are shown as far as they exceed this fraction of their maximum."""
 
@@ -49,10 +52,10 @@ def potential_figure(
         species: names of the columns.
         plots: the first one is drawn solid.
     """
-    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.8), layout=spacious())
     left, right = figure.subplots(1, 2)
-    _draw(left, q, [plot.v_q for plot in plots], q >= min(_SMALLEST_WAVE_VECTOR, q[-1]))
-    _draw(right, r, [plot.v_r for plot in plots], np.full(len(r), True))
+    _draw(left, q, [plot.v_q for plot in plots])
+    _draw(right, r, [plot.v_r for plot in plots])
     left.set(xlabel=r"$q$ (Bohr$^{-1}$)", ylabel=r"$v(q)$ (Ha Bohr$^3$)")
     right.set(xlabel=r"$r$ (Bohr)", ylabel=r"$v(r)$ (Ha)")
     handles = [
@@ -68,20 +71,23 @@ def potential_figure(
     return figure
 
 
-def _draw(axes: Axes, x: np.ndarray, values: Sequence[np.ndarray], framing: np.ndarray) -> None:
+def _draw(axes: Axes, x: np.ndarray, values: Sequence[np.ndarray]) -> None:
     for v, dashes in zip(values, cycle(DASHES), strict=False):
         for column, color in zip(v.T, cycle(COLORS), strict=False):
             axes.plot(x, column, color=color, linestyle=dashes)
     zero_line(axes)
-    _frame(axes, x[framing], np.hstack(values)[framing])
+    _frame(axes, x, np.hstack(values))
 
 
 def _frame(axes: Axes, x: np.ndarray, values: np.ndarray) -> None:
-    """Limits that show the finite `values`, and x as far as they are visible."""
-    values = np.where(np.isfinite(values), values, 0.0)
-    low, high = values.min(), values.max()
-    if high > low:
-        margin = 0.06 * (high - low)
-        axes.set_ylim(low - margin, high + margin)
-        visible = np.abs(values).max(axis=1) > _VISIBLE * np.abs(values).max()
-        axes.set_xlim(0.0, min(1.1 * x[visible].max(), x[-1]))
+    """Limits that show all of `values` but a pole at 0, and x as far as they are visible."""
+    size = np.abs(np.where(np.isfinite(values), values, 0.0)).max(axis=1)
+    regular = x >= min(_NEAR_ZERO, x[-1])
+    if size.max() <= _POLE * size[regular].max():
+        regular[:] = True
+    shown = values[regular][np.isfinite(values[regular])]
+    if len(shown) and shown.max() > shown.min():
+        margin = 0.06 * (shown.max() - shown.min())
+        axes.set_ylim(shown.min() - margin, shown.max() + margin)
+        furthest = x[regular & (size > _VISIBLE * size[regular].max())].max()
+        axes.set_xlim(0.0, min(1.1 * furthest, x[-1]))

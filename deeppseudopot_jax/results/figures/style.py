@@ -1,12 +1,14 @@
-"""How the figures look, in colours that colour-blind readers can tell apart, and how they are saved."""
+"""How the figures look, also to colour-blind readers, and how they are saved."""
 
 from collections.abc import Iterable, Sequence
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from deeppseudopot_jax.results.atomic import atomic_path
@@ -21,9 +23,9 @@ PALE_COLOR = "#c8c8c8"
 
 # M. Okabe and K. Ito, Color Universal Design (2008), without black and the faint yellow.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DASHES = ("-", (0, (4, 1.6)), "-.", ":")
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), "-.", ":")
 
-LineStyle = dict[str, object]
+LineStyle = dict[str, Any]
 
 _STYLE: dict[str, object] = {
     "font.family": "sans-serif",
@@ -52,12 +54,6 @@ _STYLE: dict[str, object] = {
 styled = matplotlib.style.context(["default", _STYLE])
 """Decorator: the style above, whatever the user's matplotlibrc says."""
 
-# Without dates, equal results give equal files.
-_METADATA: dict[str, dict[str, str | None]] = {
-    ".pdf": {"CreationDate": None},
-    ".svg": {"Date": None},
-}
-
 
 def line_styles(names: Iterable[str]) -> dict[str, LineStyle]:
     """Colour and dashes of curves, one pair per distinct name."""
@@ -67,6 +63,11 @@ def line_styles(names: Iterable[str]) -> dict[str, LineStyle]:
             dict.fromkeys(names), cycle(COLORS), cycle(DASHES), strict=False
         )
     }
+
+
+def spacious() -> ConstrainedLayoutEngine:
+    """A layout with room for the tick labels at the corners, which matplotlib does not reckon."""
+    return ConstrainedLayoutEngine(w_pad=0.1)
 
 
 def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
@@ -84,4 +85,6 @@ def zero_line(axes: Axes) -> None:
 def save(figure: Figure, path: Path | str) -> None:
     """Write a figure in the format its suffix names; the file appears complete or not at all."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, metadata=_METADATA.get(temporary.suffix))
+        # Without the date, equal results give equal files.
+        dates = {"CreationDate": None} if temporary.suffix == ".pdf" else None
+        figure.savefig(temporary, metadata=dates)
