@@ -112,7 +112,7 @@ def test_reading_bundles_needs_records_and_the_names_of_the_models_only():
     allowed = {*LAYERS[0], "potentials.networks"}
     for module in TREES:
         if module.split(".")[0] == "bundle":
-            others = {name for name in own_imports(module) if name.split(".")[0] != "bundle"}
+            others = {name for name in own_imports(module) if layer(name) != layer(module)}
             assert others <= allowed, module
 
 

@@ -27,9 +27,12 @@ CASES = {  # name: (system, strain tensor, whether levels are degenerate, settin
         {"spin_orbit": True, "strain": True},
     ),
     "diamond network": (
-        lambda rng: zinc_blende(("Si", "Si"), GAMMA_POINT, 18), 0.0, True, {"strain": True, **NETWORK},
+        lambda rng: zinc_blende(("Si", "Si"), GAMMA_POINT, 18),
+        0.0,
+        True,
+        {"strain": True, **NETWORK},
     ),
-}  # fmt: skip
+}
 REFUSED_OTHERWISE = pytest.mark.xfail(
     raises=ValueError, reason="the host callback complains before the refusal is reached"
 )

@@ -47,7 +47,7 @@ def test_a_kill_leaves_no_incomplete_file_and_its_rest_is_cleaned_up(tmp_path):
     target = tmp_path / "costs.dat"
     target.write_text("old")
     (tmp_path / ".own.part").write_text("not ours")
-    (tmp_path / ".final_PPmodel.pth.123.tmp").write_text("a checkpoint under way")
+    (tmp_path / ".final_PPmodel.123.part.pth").write_text("a checkpoint under way")
     command = [sys.executable, "-c", KILLED_WHILE_WRITING, str(target)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert target.read_text() == "old"
