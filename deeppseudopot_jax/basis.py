@@ -21,13 +21,15 @@ Sphere = Literal["G", "G_full", "kG"]
 class PlaneWaves:
     """Plane-wave integers of one system: one set for all k-points, or one set per k-point.
 
-    Sets shorter than the longest one are padded with zeros, where `mask` is False.
+    `own_sets` tells which. Sets shorter than the longest one are padded with zeros, where `mask`
+    is False.
     `cut_off_by_reference` counts the waves inside the sphere that the reference code's index
     bound leaves out.
     """
 
     integers: Int[np.ndarray, "set wave 3"]
     mask: np.ndarray
+    own_sets: bool = False
     cut_off_by_reference: int = 0
 
     @property
@@ -75,7 +77,7 @@ def plane_waves(system: SystemInput, sphere: Sphere) -> PlaneWaves:
     size = max(len(integers) for integers in sets)
     integers = np.stack([pad_rows(integers, size) for integers in sets])
     mask = np.stack([np.arange(size) < len(integers) for integers in sets])
-    return PlaneWaves(integers, mask, cut_off)
+    return PlaneWaves(integers, mask, sphere == "kG", cut_off)
 
 
 @dataclass(frozen=True, eq=False)

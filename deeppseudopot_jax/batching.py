@@ -54,7 +54,7 @@ def group_systems(
 
 
 def _may_join(largest: UnpaddedTables, other: UnpaddedTables) -> bool:
-    same_layout = (len(largest.waves.mask) == 1) == (len(other.waves.mask) == 1)
+    same_layout = largest.waves.own_sets == other.waves.own_sets
     return same_layout and largest.sizes.waves <= _LARGEST_GROWTH * other.sizes.waves
 
 
@@ -67,10 +67,7 @@ def _stack(
     sizes: TableSizes = reduce(TableSizes.union, (systems[i].sizes for i in members))
     n_k = max(len(systems[i].system.k_points) for i in members)
     dimension = systems[members[0]].n_spin * sizes.waves
-    matrix_bytes = 2 * np.dtype(dtype).itemsize * dimension**2
-    chunk = max(1, _CHUNK_BYTES // (matrix_bytes * len(members)))
-    n_chunks = -(-n_k // chunk)
-    n_k = n_chunks * -(-n_k // n_chunks)
+    n_chunks, n_k = chunks(n_k, len(members) * dimension**2, dtype)
     tables = [systems[i].padded(sizes, n_k, dtype) for i in members]
     k_points = [repeat_last(systems[i].system.k_points, n_k) for i in members]
     return SystemGroup(
@@ -80,3 +77,10 @@ def _stack(
         max(levels[i] for i in members),
         n_chunks,
     )
+
+
+def chunks(n_k: int, matrix_elements: int, dtype: jnp.dtype) -> tuple[int, int]:
+    """Number of chunks, and of k-points padded to fill them, that bound the matrices of one."""
+    chunk = max(1, _CHUNK_BYTES // (2 * np.dtype(dtype).itemsize * matrix_elements))
+    n_chunks = -(-n_k // chunk)
+    return n_chunks, n_chunks * -(-n_k // n_chunks)

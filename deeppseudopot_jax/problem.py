@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Int
 from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.batching import SystemGroup, group_systems
 from deeppseudopot_jax.crystal import reciprocal_lattice
-from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.interface import Solver
+from deeppseudopot_jax.eigensolvers.iterative import iterative
 from deeppseudopot_jax.hamiltonian.assemble import Channels, SeparableChannel
 from deeppseudopot_jax.hamiltonian.nonlocal_ import nonlocal_channel
 from deeppseudopot_jax.hamiltonian.spin_orbit import spin_orbit_channel
@@ -99,7 +99,7 @@ def build_problem(
     bundle: Bundle,
     local: LocalName | None = None,
     precision: Precision = "float64",
-    solver: Solver = dense,
+    solver: Solver = iterative,
 ) -> Problem:
     """Tables of every system of a bundle.
 
@@ -108,7 +108,7 @@ def build_problem(
         local: the local potential, a `network` (PPmodel) or the `zunger` form; by default the
             Zunger form where PPmodel is ZeroFunction, else the network.
         precision: dtype of all arrays.
-        solver: eigensolver for every k-point.
+        solver: eigensolver for every k-point; `eigensolvers.dense.dense` is the reference.
 
     Raises:
         ValueError: if `local` or `precision` is unknown, the model's options are incomplete, or a

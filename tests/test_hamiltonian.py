@@ -68,7 +68,7 @@ def parts(request) -> tuple[np.ndarray, np.ndarray, dict]:
         whole = hamiltonian(problem, params, 1, member, strain)
         found = {
             type(term).__name__: (term.matrix(2), term.apply(psi), term.expectation(psi))
-            for term in whole.terms
+            for term in whole.all_terms
         }
         columns = psi.reshape(-1, psi.shape[-1])
         found["whole"] = (whole.matrix(), whole.apply(columns), whole.expectation(columns))

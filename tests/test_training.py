@@ -26,7 +26,7 @@ def ready(seed: int = 0, **settings: object) -> tuple:
     return problem, initial_params(bundle, problem), bundle.settings
 
 
-def cheap_cost(problem: object, params: dict) -> jax.Array:
+def cheap_cost(problem: object, params: dict, bands: list) -> jax.Array:
     """A cost without bands: how far every number is from its own target."""
     leaves = jax.tree.leaves(params)
     return sum(jnp.sum((leaf - 0.7) ** 2 * (1.0 + i)) for i, leaf in enumerate(leaves))
@@ -126,7 +126,7 @@ def test_patience_stops_the_training():
 
 
 def test_a_cost_that_is_no_number_stops_the_training_at_once():
-    def logarithm(problem: object, params: dict) -> jax.Array:
+    def logarithm(problem: object, params: dict, bands: list) -> jax.Array:
         return jnp.sum(jnp.log(params["local"][:, 1]))
 
     problem, params, settings = ready(
@@ -177,9 +177,9 @@ def test_training_moves_a_network_and_not_its_batch_statistics():
 def test_the_step_is_traced_once():
     traces = []
 
-    def counted(problem: object, params: dict) -> jax.Array:
+    def counted(problem: object, params: dict, bands: list) -> jax.Array:
         traces.append(1)
-        return cheap_cost(problem, params)
+        return cheap_cost(problem, params, bands)
 
     assert len(list(train(*ready(max_epochs=30), cost=counted))) == 31
     assert len(traces) == 1

@@ -5,6 +5,9 @@ On a CPU, LAPACK's subset driver computes only the wanted states, several times 
 device.
 """
 
+from contextlib import suppress
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,18 +17,30 @@ from jaxtyping import Array, Complex, Float
 from deeppseudopot_jax.eigensolvers.interface import Operator, States
 
 
-def dense(operator: Operator, n: int, guess: Complex[Array, "row band"] | None = None) -> States:
-    """The `n` lowest states by dense diagonalisation; `guess` is not used.
+@dataclass(frozen=True)
+class Dense:
+    """Diagonalises the whole matrix; a matrix with NaN or infinite entries gives NaN states."""
 
-    A matrix with NaN or infinite entries gives NaN states.
-    """
-    del guess
-    energies, vectors = jax.lax.platform_dependent(
-        operator.matrix(), cpu=lambda m: _lapack_subset(m, n), default=lambda m: _device(m, n)
-    )
-    # Both solvers find the energies to rounding of |H|: one bound serves all states.
-    rounding = jnp.finfo(energies.dtype).eps * jnp.max(jnp.abs(energies), keepdims=True)
-    return States(energies, vectors, jnp.broadcast_to(rounding, energies.shape) + 0.0 * energies)
+    accepted: float = float("inf")
+
+    def __call__(
+        self,
+        operator: Operator,
+        n: int,
+        guess: Complex[Array, "row block"] | None = None,
+        tolerance: Float[Array, ""] | float | None = None,
+    ) -> States:
+        """The `n` lowest states; `guess` and `tolerance` are not needed."""
+        del guess, tolerance
+        matrix = operator.matrix()
+        energies, vectors = jax.lax.platform_dependent(
+            matrix, cpu=lambda m: _lapack_subset(m, n), default=lambda m: _device(m, n)
+        )
+        residuals = jnp.linalg.norm(matrix @ vectors - vectors * energies, axis=0)
+        return States(energies, vectors, residuals)
+
+
+dense = Dense()
 
 
 def _device(
@@ -60,7 +75,8 @@ def _solve_batch(matrices: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     vectors = np.full((*batch, size, n), np.nan, matrices.dtype)
     for index in np.ndindex(batch):
         if np.isfinite(matrices[index]).all():
-            energies[index], vectors[index] = scipy.linalg.eigh(
-                matrices[index], subset_by_index=(0, n - 1), check_finite=False
-            )
+            with suppress(scipy.linalg.LinAlgError):  # what was not found stays NaN
+                energies[index], vectors[index] = scipy.linalg.eigh(
+                    matrices[index], subset_by_index=(0, n - 1), check_finite=False
+                )
     return energies, vectors

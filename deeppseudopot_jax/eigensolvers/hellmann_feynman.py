@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from deeppseudopot_jax.eigensolvers.first_derivative import first_derivative_only
 from deeppseudopot_jax.eigensolvers.interface import Operator, Solver, States
 
 
@@ -29,7 +30,7 @@ Build = Callable[[Any], DifferentiableOperator]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def lowest_states(solver: Solver, n: int, build: Build, contents: Any, guess: Any) -> States:
+def lowest_states(solver: Solver, n: int, build: Build, contents: Any) -> States:
     """The `n` lowest states of `build(contents)`; only the energies carry derivatives.
 
     Args:
@@ -37,37 +38,31 @@ def lowest_states(solver: Solver, n: int, build: Build, contents: Any, guess: An
         n: number of states (static).
         build: pure function from a pytree to the operator (static).
         contents: what the operator depends on, differentiated with respect to its real arrays.
-        guess: start vectors for an iterative solver, or None.
 
     Raises:
         NotImplementedError: when the energies are differentiated a second time.
     """
-    return solver(build(contents), n, guess)
+    return _accepted(solver, n, build, contents)
 
 
 @lowest_states.defjvp
 def _hellmann_feynman(solver, n, build, primals, tangents):
-    contents, guess = primals
-    states = _not_differentiable(solver, n, build, contents, guess)
+    (contents,) = primals
+    states = _accepted(solver, n, build, jax.tree.map(first_derivative_only, contents))
 
     # Rebuilt in the backward pass from psi and the contents: nothing else is kept per k-point.
     @jax.checkpoint
     def energies(contents):
         return build(contents).expectation(states.vectors)
 
-    _, change = jax.jvp(energies, (contents,), (tangents[0],))
+    _, change = jax.jvp(energies, primals, tangents)
     zeros = jax.tree.map(jnp.zeros_like, states)
     return states, States(change, zeros.vectors, zeros.residuals)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _not_differentiable(solver, n, build, contents, guess):
-    return solver(build(contents), n, guess)
-
-
-@_not_differentiable.defjvp
-def _refuse(solver, n, build, primals, tangents):
-    raise NotImplementedError(
-        "second derivatives of band energies are not the derivative of Hellmann-Feynman forces; "
-        "use perturbation theory (effective masses) or finite differences of first derivatives"
-    )
+def _accepted(solver: Solver, n: int, build: Build, contents: Any) -> States:
+    """The wanted states alone; NaN energies where their residuals are not accepted."""
+    states = solver(build(contents), n)
+    residuals = states.residuals[:n]
+    energies = jnp.where(residuals <= solver.accepted, states.energies[:n], jnp.nan)
+    return States(energies, states.vectors[:, :n], residuals)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Int
 
 
 @runtime_checkable
@@ -15,6 +15,14 @@ class Operator(Protocol):
 
     def matrix(self) -> Complex[Array, "row row"]:
         """The operator as a dense matrix."""
+        ...
+
+    def diagonal(self) -> Float[Array, " row"]:
+        """Kinetic energies (Ha): what dominates the operator far above the lowest states."""
+        ...
+
+    def restricted(self, n: int) -> tuple["Operator", Int[Array, " row"]]:
+        """The operator among (about) the `n` rows of lowest kinetic energy, and those rows."""
         ...
 
 
@@ -32,10 +40,26 @@ class States(NamedTuple):
 
 @runtime_checkable
 class Solver(Protocol):
-    """lowest(operator, n, guess) -> States; hashable, so that it can be static under jit."""
+    """solver(operator, n, guess, tolerance) -> States; hashable, so that it is static under jit."""
+
+    @property
+    def accepted(self) -> float:
+        """The largest residual (Ha) of a state that counts as found."""
+        ...
 
     def __call__(
-        self, operator: Operator, n: int, guess: Complex[Array, "row band"] | None = None
+        self,
+        operator: Operator,
+        n: int,
+        guess: Complex[Array, "row block"] | None = None,
+        tolerance: Float[Array, ""] | float | None = None,
     ) -> States:
-        """The `n` lowest states; `guess` may speed an iterative solver up."""
+        """At least the `n` lowest states, the wanted ones first.
+
+        Args:
+            operator: Hermitian.
+            n: number of states that are wanted.
+            guess: start vectors for an iterative solver, as an earlier call returned them.
+            tolerance: on the residuals (Ha), `accepted` where None; dense solvers ignore it.
+        """
         ...

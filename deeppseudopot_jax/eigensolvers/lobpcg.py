@@ -6,7 +6,7 @@ preconditioner of Teter, Payne and Allan, Phys. Rev. B 40, 12255 (1989). One pro
 operator with a block of vectors per step; everything else is a matrix product.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +17,12 @@ from deeppseudopot_jax.eigensolvers.interface import Operator, States
 _DEPENDENT = 1e-12
 """Gram eigenvalues below this fraction of the largest one are linear dependence, not directions."""
 
+_SETTLED, _SETTLED_AT_NO_HEIGHT = 0.3, 0.03
+"""Residual of a spare vector, over its height above the window and at no height (Ha), up to which
+it is taken to stay there."""
+
 _OUT_OF_REACH = 1e6
 """Ha: where dropped directions are put in the small eigenproblem."""
-
-
-@runtime_checkable
-class IterableOperator(Operator, Protocol):
-    """An operator with a diagonal that dominates far from the wanted states."""
-
-    def diagonal(self) -> Float[Array, " row"]:
-        """Kinetic energies, the base of the preconditioner."""
-        ...
 
 
 class _Iteration(NamedTuple):
@@ -43,13 +38,13 @@ class _Iteration(NamedTuple):
 
 
 def lobpcg(
-    operator: IterableOperator,
+    operator: Operator,
     n: int,
     guess: Complex[Array, "row block"],
     tolerance: float | Float[Array, ""],
     max_steps: int,
-) -> tuple[States, Int[Array, ""]]:
-    """The `n` lowest states from a block of at least `n` start vectors, and the steps taken.
+) -> States:
+    """The `n` lowest states from a block of at least `n` start vectors.
 
     The vectors beyond `n` are spare: they speed convergence up and watch the states above the
     window. All block vectors are returned, so that they can start the next solve.
@@ -62,8 +57,7 @@ def lobpcg(
         max_steps: upper bound on the steps; residuals tell whether it was enough.
     """
     diagonal = operator.diagonal()
-    X, _ = _orthonormal(guess)
-    X, HX, energies = _rotated(X, operator.apply(X))
+    X, HX, energies = _rotated(*_independent(operator, guess))
     start = _Iteration(
         X,
         HX,
@@ -75,16 +69,27 @@ def lobpcg(
     )
 
     def unfinished(now: _Iteration) -> Array:
-        return (now.step < max_steps) & jnp.any(now.residuals[:n] > tolerance)
+        accurate = jnp.all(now.residuals[:n] <= tolerance)
+        return (now.step < max_steps) & ~(accurate & _spare_vectors_are_settled(now, n))
 
     def step(now: _Iteration) -> _Iteration:
         return _step(operator, diagonal, now)
 
     end = jax.lax.while_loop(unfinished, step, start)
-    return States(end.energies, end.X, end.residuals), end.step
+    return States(end.energies, end.X, end.residuals)
 
 
-def _step(operator: IterableOperator, diagonal: Array, now: _Iteration) -> _Iteration:
+def _spare_vectors_are_settled(now: _Iteration, n: int) -> Array:
+    """Whether no spare vector may still be on its way down into the window.
+
+    Accurate residuals alone would accept n exact states above one that the guess had no part of.
+    A spare vector that hides such a state is far from an eigenvector.
+    """
+    height = now.energies[n:] - now.energies[n - 1]
+    return jnp.all(now.residuals[n:] <= _SETTLED * height + _SETTLED_AT_NO_HEIGHT)
+
+
+def _step(operator: Operator, diagonal: Array, now: _Iteration) -> _Iteration:
     block = now.X.shape[1]
     W = _precondition(now.HX - now.X * now.energies, now.X, diagonal)
     W = W - now.X @ (now.X.conj().T @ W)
@@ -130,9 +135,16 @@ def _orthonormalised(vectors: Array) -> tuple[Array, Array, Array]:
     return vectors @ transform, transform, kept
 
 
-def _orthonormal(vectors: Array) -> tuple[Array, Array]:
-    combined, _, kept = _orthonormalised(vectors)
-    return combined, kept
+def _independent(operator: Operator, guess: Array) -> tuple[Array, Array]:
+    """An orthonormal block that spans the guess, and its product with the operator.
+
+    Dependent columns of the guess make room for random ones: a zero vector has no residual and
+    would pass for a state.
+    """
+    X, _, kept = _orthonormalised(guess)
+    noise = jax.random.normal(jax.random.key(1), X.shape, X.dtype)
+    X, _, _ = _orthonormalised(jnp.where(kept, X, noise - X @ (X.conj().T @ noise)))
+    return X, operator.apply(X)
 
 
 def _small_eigh(basis: Array, products: Array, kept: Array) -> tuple[Array, Array]:

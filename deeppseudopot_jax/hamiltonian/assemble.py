@@ -8,13 +8,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
 from deeppseudopot_jax.crystal import deform
-from deeppseudopot_jax.hamiltonian.kinetic import kinetic
+from deeppseudopot_jax.hamiltonian.kinetic import Kinetic, kinetic
 from deeppseudopot_jax.hamiltonian.local import Local, LocalPotential, local_potential
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.numerics import safe_norm
 from deeppseudopot_jax.potentials.compose import LocalModel, form_factors
 from deeppseudopot_jax.potentials.strain import strain_factor
 from deeppseudopot_jax.records import record, static
+
+_LARGEST_DENSE_LOCAL = 2500
+"""Plane waves up to which V_loc as a matrix is faster than by FFT (docs/performance.md)."""
 
 
 @runtime_checkable
@@ -33,27 +36,49 @@ class Term(Protocol):
         """Expectation value in every vector of a block, differentiable in the term's contents."""
         ...
 
+    def restricted(self, waves: Int[Array, " wave"]) -> "Term":
+        """The term among some of the plane waves."""
+        ...
+
 
 @record
 class Hamiltonian:
     """The sum of its terms; vectors are columns ordered [all up, all down]."""
 
+    kinetic: Kinetic
     terms: tuple[Term, ...]
     n_spin: int = static()
+
+    @property
+    def all_terms(self) -> tuple[Term, ...]:
+        """The kinetic energy and what is added to it."""
+        return (self.kinetic, *self.terms)
 
     def apply(self, vectors: Complex[Array, "row band"]) -> Complex[Array, "row band"]:
         """H vectors."""
         psi = vectors.reshape(self.n_spin, -1, vectors.shape[-1])
-        return reduce(add, (term.apply(psi) for term in self.terms)).reshape(vectors.shape)
+        return reduce(add, (term.apply(psi) for term in self.all_terms)).reshape(vectors.shape)
 
     def matrix(self) -> Complex[Array, "row row"]:
         """H as a dense matrix."""
-        return reduce(add, (term.matrix(self.n_spin) for term in self.terms))
+        return reduce(add, (term.matrix(self.n_spin) for term in self.all_terms))
+
+    def diagonal(self) -> Float[Array, " row"]:
+        """Kinetic energies of all rows (Ha)."""
+        return jnp.tile(self.kinetic.energies, self.n_spin)
+
+    def restricted(self, n: int) -> tuple["Hamiltonian", Int[Array, " row"]]:
+        """H among the waves of lowest kinetic energy, `n` rows in all, and those rows."""
+        n_waves = self.kinetic.energies.shape[0]
+        waves = jnp.argsort(self.kinetic.energies)[: -(-n // self.n_spin)]
+        rows = (jnp.arange(self.n_spin)[:, None] * n_waves + waves).ravel()
+        terms = tuple(term.restricted(waves) for term in self.terms)
+        return Hamiltonian(self.kinetic.restricted(waves), terms, self.n_spin), rows
 
     def expectation(self, vectors: Complex[Array, "row band"]) -> Float[Array, " band"]:
         """<n| H |n> for every column."""
         psi = vectors.reshape(self.n_spin, -1, vectors.shape[-1])
-        return reduce(add, (term.expectation(psi) for term in self.terms))
+        return reduce(add, (term.expectation(psi) for term in self.all_terms))
 
 
 @runtime_checkable
@@ -90,6 +115,7 @@ class Field:
 
     reciprocal_lattice: Float[Array, "3 3"]
     local: LocalPotential
+    local_matrix: Complex[Array, "wave wave"] | None
     strengths: tuple[Array, ...]
 
 
@@ -117,9 +143,14 @@ def build_field(
             values = values * strain_factor(params["strain"], volume / tables.volume)
     prefactor = jnp.where(tables.atom_mask, 12.0 * jnp.pi / volume, 0.0)
     strengths = [channel.strength(params, tables.atom_species) for channel in channels.separable]
+    potential = local_potential(tables, values, volume)
+    matrix = None
+    if not tables.own_sets and tables.wave_mask.shape[-1] <= _LARGEST_DENSE_LOCAL:
+        matrix = potential.matrix(tables.wave_integers[0], tables.wave_mask[0])
     return Field(
         reciprocal,
-        local_potential(tables, values, volume),
+        potential,
+        matrix,
         tuple((prefactor * strength.T).T for strength in strengths),
     )
 
@@ -140,9 +171,5 @@ def hamiltonian_at(
         channel.term(wave_vectors, phases, strength)
         for channel, strength in zip(channels.separable, field.strengths, strict=True)
     )
-    terms: tuple[Term, ...] = (
-        kinetic(wave_vectors, mask),
-        Local(field.local, integers, mask),
-        *separable,
-    )
-    return Hamiltonian(terms, tables.n_spin)
+    local = Local(field.local, integers, mask, field.local_matrix)
+    return Hamiltonian(kinetic(wave_vectors, mask), (local, *separable), tables.n_spin)

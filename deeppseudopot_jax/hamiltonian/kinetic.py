@@ -1,12 +1,13 @@
 """Kinetic energy |k+G|^2 / 2."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float, Int
 
 from deeppseudopot_jax.records import record
 
-_PADDED_WAVE_ENERGY = 1e4
-"""Ha: keeps padded waves above every state that is asked for."""
+_FAR_ABOVE = 4.0
+"""Padded waves lie so many times above the highest real one: clear of every state that is asked
+for, and not so high that single precision would lose the others."""
 
 
 @record
@@ -27,7 +28,12 @@ class Kinetic:
         """<psi_n| T |psi_n>."""
         return jnp.einsum("i,sin->n", self.energies, jnp.abs(psi) ** 2)
 
+    def restricted(self, waves: Int[Array, " wave"]) -> "Kinetic":
+        """T among some of the plane waves."""
+        return Kinetic(self.energies[waves])
+
 
 def kinetic(wave_vectors: Float[Array, "wave 3"], mask: Bool[Array, " wave"]) -> Kinetic:
     """The kinetic term for wave vectors k + G (Bohr^-1)."""
-    return Kinetic(jnp.where(mask, 0.5 * jnp.sum(wave_vectors**2, axis=-1), _PADDED_WAVE_ENERGY))
+    energies = jnp.where(mask, 0.5 * jnp.sum(wave_vectors**2, axis=-1), 0.0)
+    return Kinetic(jnp.where(mask, energies, _FAR_ABOVE * (1.0 + jnp.max(energies))))

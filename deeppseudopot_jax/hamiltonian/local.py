@@ -14,6 +14,19 @@ class LocalPotential:
     fourier: Complex[Array, "n1 n2 n3"]
     real_space: Float[Array, "n1 n2 n3"]
 
+    def matrix(
+        self, integers: Int[Array, "wave 3"], mask: Bool[Array, " wave"]
+    ) -> Complex[Array, "wave wave"]:
+        """V_ij = V(G_i - G_j) for a set of plane waves."""
+        n1, n2, n3 = self.fourier.shape
+        strides = jnp.asarray((n2 * n3, n3, 1), integers.dtype)
+        wrapped = [
+            strides[axis] * ((integers[:, None, axis] - integers[:, axis]) % n)
+            for axis, n in enumerate((n1, n2, n3))
+        ]
+        block = self.fourier.ravel()[wrapped[0] + wrapped[1] + wrapped[2]]
+        return jnp.where(mask[:, None] & mask, block, 0.0)
+
 
 def local_potential(
     tables: SystemTables, values: Float[Array, "difference species"], volume: Float[Array, ""]
@@ -27,11 +40,12 @@ def local_potential(
 
 @record
 class Local:
-    """V_loc seen by the waves of one k-point."""
+    """V_loc seen by the waves of one k-point; `dense` is its matrix where that is small enough."""
 
     potential: LocalPotential
     integers: Int[Array, "wave 3"]
     mask: Bool[Array, " wave"]
+    dense: Complex[Array, "wave wave"] | None = None
 
     def _to_grid(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "..."]:
         """Wave functions in real space, axes (spin, band, n1, n2, n3), times 1 / n_points."""
@@ -42,20 +56,19 @@ class Local:
         return jnp.fft.ifftn(grid, axes=(-3, -2, -1))
 
     def apply(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "spin wave band"]:
-        """V psi by FFT, exact: the grid is large enough for no aliasing."""
+        """V psi, by the matrix if there is one, else by FFT on a grid without aliasing."""
+        if self.dense is not None:
+            return jnp.einsum("ij,sjn->sin", self.dense, psi)
         product = jnp.fft.fftn(self._to_grid(psi) * self.potential.real_space, axes=(-3, -2, -1))
         values = product[(..., *self.integers.T)].transpose(0, 2, 1)
         return jnp.where(self.mask[:, None], values, 0.0)
 
     def matrix(self, n_spin: int) -> Complex[Array, "row column"]:
         """V_ij = V(G_i - G_j), block diagonal in spin."""
-        n1, n2, n3 = self.potential.fourier.shape
-        g = self.integers
-        rows, columns = g[:, None, :], g[None, :, :]
-        h1, h2, h3 = ((rows - columns)[..., axis] % n for axis, n in enumerate((n1, n2, n3)))
-        block = self.potential.fourier.ravel()[(h1 * n2 + h2) * n3 + h3]
-        block = jnp.where(self.mask[:, None] & self.mask, block, 0.0)
-        return spin_diagonal(block, n_spin)
+        matrix = self.dense
+        if matrix is None:
+            matrix = self.potential.matrix(self.integers, self.mask)
+        return spin_diagonal(matrix, n_spin)
 
     def expectation(self, psi: Complex[Array, "spin wave band"]) -> Float[Array, " band"]:
         """<psi_n| V |psi_n> from the densities |psi_n(r)|^2: no N x N object, no second FFT."""
@@ -63,6 +76,11 @@ class Local:
         density = jnp.sum(amplitudes.real**2 + amplitudes.imag**2, axis=0)
         n_points = self.potential.real_space.size
         return n_points * jnp.einsum("nxyz,xyz->n", density, self.potential.real_space)
+
+    def restricted(self, waves: Int[Array, " wave"]) -> "Local":
+        """V among some of the plane waves."""
+        dense = None if self.dense is None else self.dense[waves][:, waves]
+        return Local(self.potential, self.integers[waves], self.mask[waves], dense)
 
 
 def spin_diagonal(block: Array, n_spin: int) -> Array:

@@ -37,6 +37,10 @@ class Nonlocal:
         overlaps = jnp.einsum("pi,sin->spn", self.beta.conj(), psi)
         return jnp.einsum("p,spn->n", self.strength, jnp.abs(overlaps) ** 2)
 
+    def restricted(self, waves: Int[Array, " wave"]) -> "Nonlocal":
+        """V_NL among some of the plane waves."""
+        return Nonlocal(self.beta[..., waves], self.strength)
+
 
 @record
 class NonlocalChannel:

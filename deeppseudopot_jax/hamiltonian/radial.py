@@ -16,7 +16,7 @@ from deeppseudopot_jax.numerics import chebyshev_basis, fit_chebyshev, gauss_leg
 from deeppseudopot_jax.records import record, static
 
 _KERNEL_TOLERANCE = 1e-13
-_SINGULAR_VALUE_TOLERANCE = 1e-8  # the kernel is quadratic in them
+_SINGULAR_VALUE_TOLERANCE = 1e-7  # the kernel is quadratic in them
 _EXPANSION_TOLERANCE = 3e-14  # just above the rounding of the fit
 _RANGE_SAMPLES = 400
 

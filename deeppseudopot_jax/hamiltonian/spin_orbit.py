@@ -57,6 +57,10 @@ class SpinOrbit:
         overlaps = jnp.einsum("pmi,sib->pmsb", self.beta.conj(), psi)
         return jnp.einsum("pmsb,pmsb->b", overlaps.conj(), self._coupled(overlaps)).real
 
+    def restricted(self, waves: Int[Array, " wave"]) -> "SpinOrbit":
+        """V_SO among some of the plane waves."""
+        return SpinOrbit(self.beta[..., waves], self.strength)
+
 
 @record
 class SpinOrbitChannel:

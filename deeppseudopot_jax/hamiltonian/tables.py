@@ -18,6 +18,7 @@ from deeppseudopot_jax.types import SystemInput
 class SystemTables:
     """What H(k) needs to know of a system besides parameters and k; arrays may be padded.
 
+    With `own_sets` every k-point has its own set of plane waves, else one set serves all.
     Padded waves have `wave_mask` False, padded atoms `atom_mask` False, padded differences a
     structure factor of zero. Lengths in Bohr, wave vectors in Bohr^-1.
     """
@@ -35,6 +36,7 @@ class SystemTables:
     structure_factors: Complex[Array, "species difference"]
     fft_shape: tuple[int, int, int] = static()
     n_spin: int = static()
+    own_sets: bool = static()
 
     @property
     def dimension(self) -> int:
@@ -109,7 +111,7 @@ class UnpaddedTables:
         def integer(values: np.ndarray) -> Array:
             return jnp.asarray(values, jnp.int32)
 
-        n_sets = 1 if len(self.waves.mask) == 1 else n_k
+        n_sets = n_k if self.waves.own_sets else 1
         wave_integers = repeat_last(self.waves.integers, n_sets)
         wave_mask = repeat_last(self.waves.mask, n_sets)
         pad_waves = [(0, 0), (0, sizes.waves - self.waves.n_waves)]
@@ -127,4 +129,5 @@ class UnpaddedTables:
             structure_factors=jnp.asarray(structure_factors, jnp.result_type(dtype, jnp.complex64)),
             fft_shape=sizes.fft_shape,
             n_spin=self.n_spin,
+            own_sets=self.waves.own_sets,
         )

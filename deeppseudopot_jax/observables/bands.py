@@ -1,21 +1,14 @@
 """Band energies of all systems, k-points in chunks, systems and k-points vectorised."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.batching import SystemGroup
+from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.eigensolvers.hellmann_feynman import lowest_states
-from deeppseudopot_jax.eigensolvers.interface import Solver
-from deeppseudopot_jax.hamiltonian.assemble import (
-    Channels,
-    Hamiltonian,
-    build_field,
-    hamiltonian_at,
-)
+from deeppseudopot_jax.hamiltonian.assemble import build_field
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.observables.states import build_hamiltonian, over_k
 from deeppseudopot_jax.potentials.compose import form_factors as _form_factors
 from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.units import HARTREE_IN_EV
@@ -32,12 +25,32 @@ def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]
         problem: from `build_problem`.
         params: from `initial_params`, or any pytree of the same structure.
     """
-    result: dict[int, Array] = {}
+    levels = []
     for group in problem.groups:
-        levels = _group_levels(problem, group, params)
+
+        def one_system(
+            tables: SystemTables, k_points: Array, group: SystemGroup = group
+        ) -> Float[Array, "kpt level"]:
+            sizes = group.n_levels, group.n_chunks
+            return _system_levels(problem, tables, params, k_points, *sizes)
+
+        levels.append(jax.vmap(one_system)(group.tables, group.k_points))
+    return bands_of_levels(problem, tuple(levels))
+
+
+def bands_of_levels(
+    problem: Problem, levels: tuple[Float[Array, "_system _kpt _level"], ...]
+) -> list[Float[Array, "_kpt _band"]]:
+    """Band energies (eV) of every system from the levels (Ha) of every group.
+
+    Padding is cut off, levels are repeated for spin and put into the order of the bands.
+    """
+    result: dict[int, Array] = {}
+    for group, found in zip(problem.groups, levels, strict=True):
         for position, member in enumerate(group.members):
-            n_spin = group.tables.n_spin
-            result[member] = _as_bands(levels[position], problem.targets[member], n_spin)
+            target = problem.targets[member]
+            bands = _as_bands(HARTREE_IN_EV * found[position], target, group.tables.n_spin)
+            result[member] = bands
     return [result[i] for i in range(len(problem.targets))]
 
 
@@ -67,18 +80,16 @@ def energies_at(
     group, position = _locate(problem, system)
     tables = jax.tree.map(lambda leaf: leaf[position], group.tables)
     target = problem.targets[system]
-    if k_points is None:
-        k_points = group.k_points[position, : target.n_k]
-        tables = tables.replace(  # without the sets of padded k-points
-            wave_integers=tables.wave_integers[: target.n_k],
-            wave_mask=tables.wave_mask[: target.n_k],
-        )
-    elif tables.wave_mask.shape[0] > 1:
+    if k_points is not None and tables.own_sets:
         raise ValueError("with basis_sphere = kG the energies exist at the system's own k-points")
-    levels = _system_levels(
-        tables, problem.channels, params, k_points, problem.solver, group.n_levels, 1, strain
-    )
-    return _repeat_spin(levels, tables.n_spin)[:, : target.n_bands]
+    if k_points is None:
+        k_points, n_k, n_chunks = group.k_points[position], target.n_k, group.n_chunks
+    else:
+        n_k = len(k_points)
+        n_chunks, padded = chunks(n_k, tables.dimension**2, problem.dtype)
+        k_points = jnp.concatenate([k_points, jnp.repeat(k_points[-1:], padded - n_k, axis=0)])
+    levels = _system_levels(problem, tables, params, k_points, group.n_levels, n_chunks, strain)
+    return HARTREE_IN_EV * _repeat_spin(levels[:n_k], tables.n_spin)[:, : target.n_bands]
 
 
 def form_factors(
@@ -96,53 +107,22 @@ def _locate(problem: Problem, system: int) -> tuple[SystemGroup, int]:
     raise IndexError(f"system {system}: the problem has systems 0 to {len(problem.targets) - 1}")
 
 
-def _group_levels(
-    problem: Problem, group: SystemGroup, params: dict
-) -> Float[Array, "system kpt level"]:
-    def one_system(tables: SystemTables, k_points: Array) -> Array:
-        return _system_levels(
-            tables,
-            problem.channels,
-            params,
-            k_points,
-            problem.solver,
-            group.n_levels,
-            group.n_chunks,
-        )
-
-    return jax.vmap(one_system)(group.tables, group.k_points)
-
-
 def _system_levels(
+    problem: Problem,
     tables: SystemTables,
-    channels: Channels,
     params: dict,
     k_points: Float[Array, "kpt 3"],
-    solver: Solver,
     n_levels: int,
     n_chunks: int,
     strain: Float[Array, "3 3"] | None = None,
 ) -> Float[Array, "kpt level"]:
-    """Levels (eV) of one system: chunks of k-points one after the other, each chunk vectorised."""
-    field = build_field(tables, channels, params, strain)
-    integers, mask = tables.wave_integers, tables.wave_mask
+    """Levels (Ha) of one system, solved and differentiable; NaN where the solver has failed."""
 
-    def at_k(k_point: Array, integers: Array, mask: Array) -> Array:
-        contents = (tables, channels, field, k_point, integers, mask)
-        return lowest_states(solver, n_levels, _hamiltonian, contents, None).energies
+    def at_k(contents: tuple) -> Array:
+        return lowest_states(problem.solver, n_levels, build_hamiltonian, contents).energies
 
-    per_k: tuple[Array, ...] = (k_points, integers, mask)
-    solve_chunk: Callable[..., Array] = jax.vmap(at_k)
-    if mask.shape[0] == 1:  # one set of plane waves serves every k-point
-        per_k = (k_points,)
-        solve_chunk = jax.vmap(lambda k_point: at_k(k_point, integers[0], mask[0]))
-    chunks = jax.tree.map(lambda leaf: leaf.reshape(n_chunks, -1, *leaf.shape[1:]), per_k)
-    levels = jax.lax.map(lambda chunk: solve_chunk(*chunk), chunks)
-    return HARTREE_IN_EV * levels.reshape(-1, n_levels)
-
-
-def _hamiltonian(contents: tuple) -> Hamiltonian:
-    return hamiltonian_at(*contents)
+    field = build_field(tables, problem.channels, params, strain)
+    return over_k(at_k, tables, problem.channels, field, k_points, n_chunks)
 
 
 def _repeat_spin(levels: Array, n_spin: int) -> Array:

@@ -5,46 +5,32 @@ Epoch N is the state after N updates: its cost belongs to exactly the parameters
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
-from deeppseudopot_jax.losses import loss
+from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.training.descent import CostOfBands, Descent, TrainingState
 from deeppseudopot_jax.training.optimizers import make_optimizer
 from deeppseudopot_jax.training.trainable import Split, merge, split, trained_channels
-
-Cost = Callable[[Problem, dict], Float[Array, ""]]
-
-
-class TrainingState(NamedTuple):
-    """What the next update needs."""
-
-    trainable: dict
-    optimizer_state: optax.OptState
-
-
-class StepInfo(NamedTuple):
-    """What an update found: cost and gradient at the parameters before it."""
-
-    cost: Float[Array, ""]
-    gradient_norms: dict[str, Float[Array, ""]]
 
 
 @dataclass(frozen=True)
 class Epoch:
     """One epoch: parameters after `number` updates, their cost and gradient norms.
 
-    `stopped` is empty while training goes on, else it says why this epoch is the last one.
+    `stopped` is empty while training goes on, else it says why this epoch is the last one;
+    `dense_fallbacks` counts k-points that the iterative solver gave up, `missed_levels` tells that
+    a spot check against a dense solve made this epoch start from scratch.
     """
 
     number: int
     cost: float
     gradient_norms: dict[str, float]
+    dense_fallbacks: int
+    missed_levels: bool
     params: dict
     optimizer_state: optax.OptState
     stopped: str = ""
@@ -55,33 +41,12 @@ class Epoch:
         return not all(map(jnp.isfinite, [self.cost, *self.gradient_norms.values()]))
 
 
-def make_training_step(cost: Cost, optimizer: optax.GradientTransformation) -> Callable:
-    """A jitted `step(problem, frozen, state) -> (state, info)` of gradient descent on `cost`."""
-
-    def total(trainable: dict, frozen: dict, problem: Problem) -> Array:
-        return cost(problem, merge(Split(trainable, frozen)))
-
-    @jax.jit
-    def step(
-        problem: Problem, frozen: dict, state: TrainingState
-    ) -> tuple[TrainingState, StepInfo]:
-        value, gradient = jax.value_and_grad(total)(state.trainable, frozen, problem)
-        updates, optimizer_state = optimizer.update(
-            gradient, state.optimizer_state, state.trainable
-        )
-        norms = {name: optax.tree.norm(part) for name, part in gradient.items()}
-        trainable = optax.apply_updates(state.trainable, updates)
-        return TrainingState(trainable, optimizer_state), StepInfo(value, norms)
-
-    return step
-
-
 def train(
     problem: Problem,
     params: dict,
     settings: Settings,
     restore: Callable[[optax.OptState], optax.OptState] = lambda state: state,
-    cost: Cost = loss,
+    cost: CostOfBands = loss_of_energies,
 ) -> Iterator[Epoch]:
     """Epochs 0, 1, ... of gradient training; the last one says why it stopped.
 
@@ -93,7 +58,7 @@ def train(
         params: start parameters.
         settings: optimiser, schedule, patience and which channels are trained.
         restore: maps the fresh optimiser state to the one to start from.
-        cost: what is minimised.
+        cost: what is minimised, a function of problem, parameters and band energies.
 
     Raises:
         ValueError: if the optimiser or a required key is missing.
@@ -101,15 +66,17 @@ def train(
     optimizer = make_optimizer(settings, problem.composition)
     trainable, frozen = split(params, trained_channels(settings))
     state = TrainingState(trainable, restore(optimizer.init(trainable)))
-    step = make_training_step(cost, optimizer)
+    descent = Descent(cost, optimizer)
     patience = settings.patience or settings.max_epochs + 1
     best_number, best_cost = 0, float("inf")
     for number in range(settings.max_epochs + 1):
-        following, info = step(problem, frozen, state)
+        following, info = descent.step(problem, frozen, state)
         epoch = Epoch(
             number,
             float(info.cost),
             {name: float(norm) for name, norm in info.gradient_norms.items()},
+            info.dense_fallbacks,
+            info.missed_levels,
             merge(Split(state.trainable, frozen)),
             state.optimizer_state,
         )

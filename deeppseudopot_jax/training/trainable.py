@@ -29,7 +29,7 @@ def split(params: dict, names: tuple[str, ...]) -> Split:
     frozen = {name: value for name, value in params.items() if name not in names}
     if isinstance(trainable.get("local"), dict):
         frozen["local"] = {k: v for k, v in trainable["local"].items() if k != "params"}
-        trainable["local"] = trainable["local"]["params"]
+        trainable["local"] = trainable["local"].get("params", {})  # ZeroFunction has none
     return Split(trainable, frozen)
 
 

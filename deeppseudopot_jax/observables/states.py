@@ -1,0 +1,127 @@
+"""The lowest states at every k-point, and their energies as functions of the parameters.
+
+Solving and differentiating are apart: `solve` finds vectors, from a guess if there is one;
+`levels_of` gives their expectation values, whose derivatives at fixed vectors are the
+Hellmann-Feynman forces. Training keeps the vectors from step to step.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.eigensolvers.interface import States
+from deeppseudopot_jax.hamiltonian.assemble import (
+    Channels,
+    Field,
+    Hamiltonian,
+    build_field,
+    hamiltonian_at,
+)
+from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.problem import Problem
+
+Vectors = tuple[Array, ...]
+"""Wave functions of every group of systems, each (system, kpt, row, block)."""
+
+
+def solve(
+    problem: Problem,
+    params: dict,
+    guess: Vectors | None = None,
+    tolerance: Float[Array, ""] | float | None = None,
+) -> tuple[States, ...]:
+    """The lowest states of every group, stacked over its systems and k-points; energies in Ha.
+
+    Nothing here is differentiable. A state whose residual is above the tolerance, or NaN, has not
+    been found: the caller must look at `residuals`.
+
+    Args:
+        problem: from `build_problem`.
+        params: potential parameters.
+        guess: vectors of an earlier solve, to start an iterative solver from.
+        tolerance: on residual norms (Ha), for iterative solvers; their own default where None.
+    """
+    found = []
+    for index, group in enumerate(problem.groups):
+        start = () if guess is None else (guess[index],)
+
+        def one_system(
+            tables: SystemTables, k_points: Array, *start: Array, group: Any = group
+        ) -> States:
+            def at_k(contents: tuple, *start: Array) -> States:
+                operator = build_hamiltonian(contents)
+                vectors = start[0] if start else None
+                return problem.solver(operator, group.n_levels, vectors, tolerance)
+
+            field = build_field(tables, problem.channels, params)
+            chunks = group.n_chunks
+            return over_k(at_k, tables, problem.channels, field, k_points, chunks, *start)
+
+        found.append(jax.vmap(one_system)(group.tables, group.k_points, *start))
+    return tuple(found)
+
+
+def levels_of(
+    problem: Problem, params: dict, vectors: Vectors
+) -> tuple[Float[Array, "system kpt level"], ...]:
+    """Energies (Ha) of given states of every group, differentiable in the parameters.
+
+    The wave functions are rebuilt on the grid in the backward pass, so that nothing but `vectors`
+    is kept for every k-point.
+    """
+    found = []
+    for group, states in zip(problem.groups, vectors, strict=True):
+
+        def one_system(
+            tables: SystemTables, k_points: Array, states: Array, group: Any = group
+        ) -> Array:
+            @jax.checkpoint
+            def at_k(contents: tuple, states: Array) -> Array:
+                return build_hamiltonian(contents).expectation(states)
+
+            field = build_field(tables, problem.channels, params)
+            chunks = group.n_chunks
+            return over_k(at_k, tables, problem.channels, field, k_points, chunks, states)
+
+        wanted = jax.lax.stop_gradient(states[..., : group.n_levels])
+        found.append(jax.vmap(one_system)(group.tables, group.k_points, wanted))
+    return tuple(found)
+
+
+def over_k(
+    at_k: Callable[..., Any],
+    tables: SystemTables,
+    channels: Channels,
+    field: Field,
+    k_points: Float[Array, "kpt 3"],
+    n_chunks: int,
+    *per_k: Array,
+) -> Any:
+    """`at_k(contents, *per_k)` at every k-point of a system, results stacked.
+
+    Chunks run one after the other, which bounds the memory; the k-points of a chunk are vectorised.
+    `contents` is what `build_hamiltonian` takes.
+    """
+    integers, mask = tables.wave_integers, tables.wave_mask
+    if tables.own_sets:
+
+        def point(k_point: Array, *rest: Array) -> Any:
+            return at_k((tables, channels, field, k_point, *rest[:2]), *rest[2:])
+
+        arguments = (k_points, integers, mask, *per_k)
+    else:
+
+        def point(k_point: Array, *rest: Array) -> Any:
+            return at_k((tables, channels, field, k_point, integers[0], mask[0]), *rest)
+
+        arguments = (k_points, *per_k)
+    chunks = jax.tree.map(lambda leaf: leaf.reshape(n_chunks, -1, *leaf.shape[1:]), arguments)
+    found = jax.lax.map(lambda chunk: jax.vmap(point)(*chunk), chunks)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+
+
+def build_hamiltonian(contents: tuple) -> Hamiltonian:
+    """H at one k-point from `(tables, channels, field, k_point, integers, mask)`."""
+    return hamiltonian_at(*contents)

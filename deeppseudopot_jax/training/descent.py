@@ -1,0 +1,106 @@
+"""One update of gradient descent: solve from the last vectors, differentiate, move.
+
+The solver never sees a derivative: it finds vectors, states that it has not found are solved again
+densely, and the cost is differentiated at fixed vectors (Hellmann-Feynman).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.eigensolvers.interface import States
+from deeppseudopot_jax.observables.bands import bands_of_levels
+from deeppseudopot_jax.observables.fallback import largest_deviation, with_dense_fallback
+from deeppseudopot_jax.observables.states import Vectors, levels_of, solve
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.training.trainable import Split, merge
+
+_UPDATES_BETWEEN_CHECKS = 25
+_TOLERATED_DEVIATION = 4e-8  # Ha, 1e-6 eV
+
+CostOfBands = Callable[[Problem, dict, list[Array]], Float[Array, ""]]
+
+
+class TrainingState(NamedTuple):
+    """What the next update needs; `vectors` is None before the first."""
+
+    trainable: dict
+    optimizer_state: optax.OptState
+    vectors: Vectors | None = None
+    updates: int = 0
+
+
+class StepInfo(NamedTuple):
+    """What an update found: cost and gradient at the parameters before it.
+
+    `dense_fallbacks` counts the k-points that the iterative solver gave up, `missed_levels` tells
+    that a spot check found a level missing, after which everything was solved from scratch.
+    """
+
+    cost: Float[Array, ""]
+    gradient_norms: dict[str, Float[Array, ""]]
+    dense_fallbacks: int
+    missed_levels: bool
+
+
+@dataclass
+class Descent:
+    """`step(problem, frozen, state) -> (state, info)` for one cost and one optimiser."""
+
+    cost: CostOfBands
+    optimizer: optax.GradientTransformation
+    _solve: Callable = field(init=False, repr=False)
+    _move: Callable = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._solve = jax.jit(solve)
+        self._move = jax.jit(self._differentiate_and_move)
+
+    def step(
+        self, problem: Problem, frozen: dict, state: TrainingState
+    ) -> tuple[TrainingState, StepInfo]:
+        """One update; the energies of `info.cost` belong to the parameters of `state`."""
+        params = merge(Split(state.trainable, frozen))
+        states = self._solve(problem, params, state.vectors)
+        missed = self._misses_levels(problem, params, states, state.updates)
+        if missed:
+            states = self._solve(problem, params, None)
+        states, fallbacks = with_dense_fallback(problem, params, states)
+        vectors = tuple(group.vectors for group in states)
+        trainable, optimizer_state, cost, norms = self._move(
+            problem, frozen, state.trainable, state.optimizer_state, vectors
+        )
+        info = StepInfo(cost, norms, fallbacks, missed)
+        return TrainingState(trainable, optimizer_state, vectors, state.updates + 1), info
+
+    @staticmethod
+    def _misses_levels(
+        problem: Problem, params: dict, states: tuple[States, ...], updates: int
+    ) -> bool:
+        """A spot check now and then; the first update started from scratch and needs none."""
+        turn, rest = divmod(updates, _UPDATES_BETWEEN_CHECKS)
+        if rest or not turn:
+            return False
+        return largest_deviation(problem, params, states, turn) > _TOLERATED_DEVIATION
+
+    def _differentiate_and_move(
+        self,
+        problem: Problem,
+        frozen: dict,
+        trainable: dict,
+        optimizer_state: optax.OptState,
+        vectors: Vectors,
+    ) -> tuple[dict, optax.OptState, Array, dict[str, Array]]:
+        def total(trainable: dict) -> Array:
+            params = merge(Split(trainable, frozen))
+            bands = bands_of_levels(problem, levels_of(problem, params, vectors))
+            return self.cost(problem, params, bands)
+
+        cost, gradient = jax.value_and_grad(total)(trainable)
+        updates, optimizer_state = self.optimizer.update(gradient, optimizer_state, trainable)
+        norms = {name: optax.tree.norm(part) for name, part in gradient.items()}
+        return optax.apply_updates(trainable, updates), optimizer_state, cost, norms
