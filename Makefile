@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	$(BIN)/deeppseudopot run configs/silicon demo_results --overwrite
 
 test: lint
-	$(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,12 +1,21 @@
-"""What a bundle asks for that this version cannot do, and keys that it does not need.
+"""What a bundle asks for that this version cannot do, and what of it has no effect on this run.
 
 Nothing is silently ignored: an unsupported request ends the run before anything is computed, and
-a key without effect is named in the log.
+a key or file without effect is named in the log with the reason.
 """
 
+from collections.abc import Callable
+
+import numpy as np
+
+from deeppseudopot_jax.initialize import is_random, why_no_moments, why_not_fitted
+from deeppseudopot_jax.potentials.networks import CATALOGUE
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.optimizers import OPTIMIZERS
 from deeppseudopot_jax.types import Bundle
+
+Reason = Callable[[Bundle], str]
+"""Why a key does not act in a run; empty where it acts, or asks for nothing."""
 
 
 class UnsupportedError(Exception):
@@ -22,70 +31,213 @@ def check_supported(bundle: Bundle) -> None:
     settings = bundle.settings
     requests = [
         (settings.monte_carlo, "mc_bool = 1: Monte Carlo fitting"),
-        (
-            settings.max_epochs > 0 and settings.optimizer not in OPTIMIZERS,
-            f"optimizer = {settings.optimizer}: available are {', '.join(OPTIMIZERS)}",
-        ),
-        (settings.perturb_every > 0, f"perturbEvery = {settings.perturb_every}: random kicks"),
-        (
-            settings.pre_adjust_moves > 0,
-            f"pre_adjust_moves = {settings.pre_adjust_moves}: moves before the first epoch",
-        ),
         (settings.smooth_reorder, "smooth_reorder = 1: reordering bands for smoothness"),
         (settings.eigenvector_reorder, "eigvec_reorder = 1: reordering bands by eigenvectors"),
     ]
-    for system in bundle.systems:
-        file = f"input_{system.index}.par: "
+    if settings.max_epochs > 0:
         requests += [
-            (system.fit_deformation, f"{file}fit_defPot = 1: fitting deformation potentials"),
-            (system.fit_couplings, f"{file}fit_eph = 1: fitting electron-phonon couplings"),
-            (system.fit_masses, f"{file}fit_eff_masses = 1: fitting effective masses"),
+            (
+                settings.optimizer not in OPTIMIZERS,
+                f"optimizer = {settings.optimizer}: available are {', '.join(OPTIMIZERS)}",
+            ),
+            (settings.perturb_every > 0, f"perturbEvery = {settings.perturb_every}: random kicks"),
+            (
+                settings.pre_adjust_moves > 0,
+                f"pre_adjust_moves = {settings.pre_adjust_moves}: moves before the first epoch",
+            ),
         ]
+        requests += [(True, f"{key}: fits of other observables") for key in _other_fits(bundle)]
     found = [text for asked, text in requests if asked]
     if found:
         raise UnsupportedError("this version cannot do yet:\n  " + "\n  ".join(found))
-    missing = [
-        f"expBandStruct_{system.index}.par"
-        for system in bundle.systems
-        if system.reference_energies is None
-    ]
-    if settings.max_epochs > 0 and missing:
+
+
+def check_initialised(bundle: Bundle) -> None:
+    """Refuse to evaluate a network that nobody has trained.
+
+    Raises:
+        UnsupportedError: if PPmodel is a network and the bundle has no init_PPmodel.pth.
+    """
+    if is_random(bundle):
         raise UnsupportedError(
-            "max_num_epochs > 0, but there is nothing to fit: missing " + ", ".join(missing)
+            f"PPmodel = {bundle.settings.model}, but {bundle.folder} has no init_PPmodel.pth: copy "
+            "the final_PPmodel.pth of a run there under that name"
         )
 
 
 def remarks(bundle: Bundle) -> list[str]:
-    """One sentence for every key or file of the bundle that has no effect on this run."""
-    found = _engine_keys(bundle.settings)
+    """One sentence for every reason why keys or files of the bundle do not act in this run."""
+    given = [name for name in Settings.model_fields if name in bundle.settings.model_fields_set]
+    idle = [(str(Settings.model_fields[n].alias), WHY_IDLE[n](bundle)) for n in given]
+    if bundle.settings.max_epochs == 0:
+        idle += [(key, "nothing is trained") for key in _other_fits(bundle)]
+    keys_of: dict[str, list[str]] = {}
+    for key, reason in idle + _idle_inputs(bundle):
+        if reason:
+            keys_of.setdefault(reason, []).append(key)
+    found = [f"no effect of {', '.join(keys)}: {reason}." for reason, keys in keys_of.items()]
+    if CATALOGUE[bundle.settings.model].dropout:
+        found.append("the dropout rate is 0, the PyTorch code's default, for which it has no key.")
+    return found
+
+
+def _other_fits(bundle: Bundle) -> list[str]:
+    """The keys of input_X.par that ask for a fit to something else than band energies."""
+    return [
+        f"{key} = 1 (input_{system.index}.par)"
+        for system in bundle.systems
+        for key, asked in (
+            ("fit_defPot", system.fit_deformation),
+            ("fit_eph", system.fit_couplings),
+            ("fit_eff_masses", system.fit_masses),
+        )
+        if asked
+    ]
+
+
+def _idle_inputs(bundle: Bundle) -> list[tuple[str, str]]:
+    """What is idle of the bundle beside NN_config.par, and why."""
+    found = []
     for system in bundle.systems:
-        if system.deformation_targets:
-            found.append(f"expDefPot_{system.index}.par is not used: fit_defPot is 0.")
-        if system.coupling_targets:
-            found.append(f"expCoupling_{system.index} is not used: fit_eph is 0.")
+        found += [
+            (name.format(system.index), "only bands are calculated")
+            for name, given in (
+                ("idxCB (input_{}.par)", system.conduction_band is not None),
+                ("idxGap (input_{}.par)", system.gap_k_point is not None),
+                ("expDefPot_{}.par", system.deformation_targets),
+                ("expCoupling_{}", system.coupling_targets),
+                ("qpoints_{}.par", system.q_points is not None),
+            )
+            if given
+        ]
     if bundle.monte_carlo_options or bundle.step_sizes is not None:
-        found.append("mcOpts*.par and *ParamSteps.par are not used: mc_bool is 0.")
-    if bundle.optimizer_state is not None and bundle.settings.max_epochs == 0:
-        found.append("init_AdamState.pth is not used: there is no gradient training.")
-    if bundle.tabulated_potential is not None and bundle.settings.init_epochs == 0:
-        found.append("init_qSpace_pot.par is not used: init_Zunger_num_epochs is 0.")
+        found.append(("mcOpts*.par, *ParamSteps.par", _NO_MONTE_CARLO(bundle)))
     if bundle.model_state is not None and bundle.settings.trains_coefficients:
-        found.append("init_PPmodel.pth is not used: PPmodel = ZeroFunction has no weights.")
+        found.append(("init_PPmodel.pth", "PPmodel = ZeroFunction has no weights"))
+    if bundle.optimizer_state is not None:
+        found.append(("init_AdamState.pth", why_no_moments(bundle)))
+    if bundle.tabulated_potential is not None:
+        found.append(("init_qSpace_pot.par", why_not_fitted(bundle)))
+    if bundle.coefficients is not None:
+        if bundle.coefficients[:, 5:8].any() and not bundle.settings.spin_orbit:
+            found.append(("a5, a6, a7", "SObool is 0"))
+        if bundle.coefficients[:, 8].any():
+            found.append(("a8", _UNDEFORMED))
     return found
 
 
-def _engine_keys(settings: Settings) -> list[str]:
-    given = settings.model_fields_set
-    sentences = {
-        "num_cores": "num_cores: JAX uses every core; OPENBLAS_NUM_THREADS sets LAPACK's share.",
-        "separate_k_gradients": "separateKptGrad: gradients need no extra memory per k-point here.",
-        "gradient_checkpointing": "checkpoint: gradients are recomputed from the wave functions "
-        "in any case.",
-        "cache_spin_orbit": "cacheSO: spin-orbit and nonlocal parts are projectors, nothing large "
-        "is cached.",
-        "show_plots": "SHOWPLOTS: figures are written to files and not shown.",
-    }
-    found = [text for name, text in sentences.items() if name in given]
-    if settings.train_strain:
-        found.append("trainStrain: band energies of undeformed crystals do not depend on a8.")
-    return found
+def _acts(_: Bundle) -> str:
+    return ""
+
+
+def _idle(reason: str) -> Reason:
+    return lambda _: reason
+
+
+def _needs(condition: Callable[[Bundle], object], otherwise: str) -> Reason:
+    return lambda bundle: "" if condition(bundle) else otherwise
+
+
+def _first(*reasons: Reason) -> Reason:
+    return lambda bundle: next(filter(None, (reason(bundle) for reason in reasons)), "")
+
+
+def _switch(field: str, reason: Reason) -> Reason:
+    """A key that is at its default asks for nothing, whatever the run does."""
+    default = Settings.model_fields[field].default
+    return lambda b: "" if getattr(b.settings, field) == default else reason(b)
+
+
+def _model_option(field: str) -> Reason:
+    return lambda b: (
+        "" if field in CATALOGUE[b.settings.model].needs else f"PPmodel = {b.settings.model}"
+    )
+
+
+def _has_neutral_moves(bundle: Bundle) -> bool:
+    """Whether a4 can change with every system staying neutral."""
+    counts = [[s.crystal.symbols.count(x) for x in bundle.species] for s in bundle.systems]
+    return bool(np.linalg.matrix_rank(np.array(counts)) < len(bundle.species))
+
+
+def _has_long_range(bundle: Bundle) -> bool:
+    given = bundle.coefficients is not None and bool(bundle.coefficients[:, 4].any())
+    return given or (bundle.settings.train_long_range and not WHY_IDLE["train_long_range"](bundle))
+
+
+def _force_retrain(bundle: Bundle) -> str:
+    if bundle.model_state is not None and bundle.settings.init_epochs == 0:
+        return "there is nothing to retrain with init_Zunger_num_epochs = 0"
+    return why_not_fitted(bundle) or (
+        "there is no init_PPmodel.pth" if bundle.model_state is None else ""
+    )
+
+
+_UNDEFORMED = "the energies of undeformed crystals do not depend on it"
+_TRAINING = _needs(lambda b: b.settings.max_epochs > 0, "nothing is trained")
+_ADAM = _first(_TRAINING, _needs(lambda b: b.settings.optimizer == "adam", "it belongs to adam"))
+_SGD = _first(_TRAINING, _needs(lambda b: b.settings.optimizer == "sgd", "it belongs to sgd"))
+_NO_MONTE_CARLO = _needs(lambda b: b.settings.monte_carlo, "there is no Monte Carlo fit")
+_COST = _needs(
+    lambda b: all(s.reference_energies is not None for s in b.systems), "there is no reference"
+)
+_TAIL = _needs(lambda b: b.settings.tail_strength > 0, "penalize_lambda is not positive")
+_MAGNITUDE = _needs(
+    lambda b: b.settings.magnitude_strength > 0, "penalize_mag_lambda is not positive"
+)
+
+WHY_IDLE: dict[str, Reason] = {
+    "num_cores": _idle("JAX uses every core; OPENBLAS_NUM_THREADS sets LAPACK's share"),
+    "separate_k_gradients": _idle("gradients need no extra memory per k-point here"),
+    "gradient_checkpointing": _idle("gradients come from the wave functions in any case"),
+    "cache_spin_orbit": _idle("spin-orbit and nonlocal parts are projectors, too small to cache"),
+    "show_plots": _idle("figures are written to files and not shown"),
+    **dict.fromkeys(("log_memory", "log_runtime", "n_systems", "spin_orbit", "model"), _acts),
+    "log_gradients": _switch("log_gradients", _TRAINING),
+    "long_range_gamma": _needs(_has_long_range, "every a4 is 0 and stays so"),
+    "strain": _switch("strain", _idle(_UNDEFORMED)),
+    "train_long_range": _switch(
+        "train_long_range",
+        _first(_TRAINING, _needs(_has_neutral_moves, "neutrality of the systems fixes every a4")),
+    ),
+    "train_spin_orbit": _switch("train_spin_orbit", _TRAINING),
+    "train_nonlocal": _switch("train_nonlocal", _TRAINING),
+    "train_strain": _switch("train_strain", _idle(_UNDEFORMED)),
+    "hidden_layers": _needs(
+        lambda b: not b.settings.trains_coefficients, "PPmodel = ZeroFunction has no weights"
+    ),
+    **{name: _model_option(name) for name in ("decay_rate", "decay_center", "gaussian_std")},
+    "scale": _model_option("scale"),
+    "tail_start": _first(_TAIL, _COST),
+    "tail_strength": _switch("tail_strength", _first(_TAIL, _COST)),
+    "magnitude_threshold": _first(_MAGNITUDE, _COST),
+    "magnitude_strength": _switch("magnitude_strength", _first(_MAGNITUDE, _COST)),
+    "init_epochs": _switch("init_epochs", why_not_fitted),
+    **dict.fromkeys(("init_optimizer", "init_learning_rate"), why_not_fitted),
+    **dict.fromkeys(("init_scheduler_gamma", "init_plot_every"), why_not_fitted),
+    "init_log_gradients": _switch("init_log_gradients", why_not_fitted),
+    "force_retrain": _switch("force_retrain", _force_retrain),
+    "max_epochs": _acts,
+    **dict.fromkeys(("optimizer", "learning_rate", "plot_every", "patience"), _TRAINING),
+    **dict.fromkeys(("scheduler_gamma", "scheduler_step"), _TRAINING),
+    "sgd_momentum": _SGD,
+    "adam_beta1": _ADAM,
+    "adam_beta2": _ADAM,
+    "perturb_every": _switch("perturb_every", _TRAINING),
+    "pre_adjust_moves": _switch("pre_adjust_moves", _TRAINING),
+    "pre_adjust_step_size": _first(
+        _TRAINING, _needs(lambda b: b.settings.pre_adjust_moves, "pre_adjust_moves is 0")
+    ),
+    **dict.fromkeys(("monte_carlo", "smooth_reorder", "eigenvector_reorder"), _acts),
+    **dict.fromkeys(("mc_iterations", "mc_perturb_mode", "mc_fraction"), _NO_MONTE_CARLO),
+    **dict.fromkeys(("mc_beta", "mc_beta_schedule"), _NO_MONTE_CARLO),
+    "relative_band": _needs(
+        lambda b: any(
+            s.reference_energies is not None and s.relative_band == b.settings.relative_band
+            for s in b.systems
+        ),
+        "every system has its own, or no reference",
+    ),
+    "seed": _needs(is_random, "no random numbers are drawn"),
+    **dict.fromkeys(("basis_sphere", "q_max", "n_q", "n_r", "r_max"), _acts),
+}

@@ -6,7 +6,8 @@ from functools import cached_property
 
 import jax
 import numpy as np
-from optax import OptState, ScaleByAdamState
+from jaxtyping import Float
+from optax import OptState
 
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.observables.bands import form_factors
@@ -16,7 +17,8 @@ from deeppseudopot_jax.results import checkpoints, figures, tables
 from deeppseudopot_jax.results.atomic import ResultsFolder
 from deeppseudopot_jax.results.k_path import k_path
 from deeppseudopot_jax.results.transform import real_space_potential
-from deeppseudopot_jax.training.adam_state import adam_moments, to_torch_adam
+from deeppseudopot_jax.training.adam_state import adam_moments, schedule_count, to_torch_adam
+from deeppseudopot_jax.training.optimizers import staircase
 from deeppseudopot_jax.training.trainable import trained_channels
 from deeppseudopot_jax.types import Bundle, SystemInput
 
@@ -71,23 +73,14 @@ class Outputs:
     ) -> None:
         """<prefix>_plotBS.*: curves (name to energies of every system) over the reference."""
         plots = [
-            figures.BandPlot(
-                title=system.name,
-                k_points=system.k_points,
-                lattice=system.crystal.lattice,
-                curves={name: _comparable(system, b[i]) for name, b in curves.items()},
-                reference=system.reference_energies,
-                weights=system.k_weights[:, None] * system.band_weights,
-                valence_band=system.valence_band,
-                plot_range=system.plot_range,
-            )
+            band_plot(system, {name: bands[i] for name, bands in curves.items()})
             for i, system in enumerate(self.bundle.systems)
         ]
         self._save(figures.band_figure(plots), f"{prefix}_plotBS", formats)
 
     def potential_tables(self, prefix: str, params: dict, real_space: bool = True) -> None:
         """<prefix>_qSpace_pot.dat and, with `real_space`, <prefix>_pot_<atom>.dat."""
-        v_q = self._form_factors(params)
+        v_q = self.form_factors(params)
         species = self.problem.species
         tables.write_q_space_potential(
             self.folder.file(f"{prefix}_qSpace_pot.dat"), self.q, v_q, species
@@ -99,13 +92,15 @@ class Outputs:
                 tables.write_real_space_potential(file, self.r, column)
 
     def potential_figure(
-        self, prefix: str, curves: Mapping[str, dict], formats: Sequence[str]
+        self, prefix: str, curves: Mapping[str, np.ndarray], formats: Sequence[str]
     ) -> None:
-        """<prefix>_plotPP.*: v(q) and v(r) of every species; curves map a name to parameters."""
+        """<prefix>_plotPP.*: v(q) and v(r) of every species.
+
+        Curves map a name to v(q) on the grid `q`, NaN where it is not known; the first is solid.
+        """
         plots = []
-        for name, params in curves.items():
-            v_q = self._form_factors(params)
-            v_r = real_space_potential(self.q, v_q, self.r)
+        for name, v_q in curves.items():
+            v_r = real_space_potential(self.q, np.nan_to_num(v_q), self.r)
             plots.append(figures.PotentialPlot(name, v_q, v_r))
         figure = figures.potential_figure(self.q, self.r, self.problem.species, plots)
         self._save(figure, f"{prefix}_plotPP", formats)
@@ -121,10 +116,10 @@ class Outputs:
         model = self.problem.local
         if isinstance(model, NetworkModel):
             checkpoints.write_model(self.folder, prefix, model, params["local"])
-            moments = None if optimizer_state is None else adam_moments(optimizer_state)
-            if moments is not None:
-                state = self._torch_adam_state(model, moments)
-                checkpoints.write_adam_state(self.folder, prefix, state)
+            if optimizer_state is not None:
+                state = self._torch_adam_state(model, optimizer_state)
+                if state is not None:
+                    checkpoints.write_adam_state(self.folder, prefix, state)
         has_channels = len(trained_channels(self.bundle.settings)) > 1
         if self.bundle.coefficients is not None or has_channels:
             for symbol, row in zip(self.problem.species, self._nine(params), strict=True):
@@ -135,17 +130,20 @@ class Outputs:
         """<name>.dat: rows `epoch cost`."""
         tables.write_costs(self.folder.file(f"{name}.dat"), rows)
 
-    def cost_figure(self, name: str, curves: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+    def cost_figure(
+        self, name: str, curves: Mapping[str, Sequence[tuple[int, float]]], unit: str = "eV$^2$"
+    ) -> None:
         """<name>.pdf: costs against epoch by the name in the legend."""
         rows = {label: np.asarray(curve, np.float64) for label, curve in curves.items()}
-        self._save(figures.cost_figure(rows), name, PDF)
+        self._save(figures.cost_figure(rows, y_label=f"Cost ({unit})"), name, PDF)
+
+    def form_factors(self, params: dict) -> np.ndarray:
+        """v(q) in Ha Bohr^3 of every species on the grid `q`."""
+        return np.asarray(jax.jit(form_factors)(self.problem, params, self.q), np.float64)
 
     def _save(self, figure: figures.Figure, name: str, formats: Sequence[str]) -> None:
         for suffix in formats:
             figures.save(figure, self.folder.file(f"{name}.{suffix}"))
-
-    def _form_factors(self, params: dict) -> np.ndarray:
-        return np.asarray(jax.jit(form_factors)(self.problem, params, self.q), np.float64)
 
     def _nine(self, params: dict) -> np.ndarray:
         """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""
@@ -157,11 +155,18 @@ class Outputs:
         rows[:, 6:8], rows[:, 8] = params["nonlocal"], params["strain"]
         return rows
 
-    def _torch_adam_state(self, model: NetworkModel, moments: ScaleByAdamState) -> dict:
-        settings = self.bundle.settings
+    def _torch_adam_state(self, model: NetworkModel, state: OptState) -> dict | None:
+        """The network's part of an optimizer state as PyTorch keeps it; None without Adam."""
+        moments, settings = adam_moments(state), self.bundle.settings
+        if moments is None:
+            return None
+        assert settings.learning_rate and settings.scheduler_gamma and settings.scheduler_step
+        schedule = staircase(
+            settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step
+        )
+        # Adam's own count goes on over restarts, the schedule starts anew with every run.
+        rate = float(schedule(schedule_count(state)))
         network = moments._replace(mu=moments.mu["local"], nu=moments.nu["local"])
-        decays = int(moments.count) // (settings.scheduler_step or 1)
-        rate = (settings.learning_rate or 0.0) * (settings.scheduler_gamma or 1.0) ** decays
         return to_torch_adam(model, network, rate, (settings.adam_beta1, settings.adam_beta2))
 
 
@@ -172,11 +177,27 @@ def path_length(system: SystemInput) -> np.ndarray:
     return k_path(system.k_points, system.crystal.lattice).position
 
 
-def _comparable(system: SystemInput, bands: np.ndarray) -> np.ndarray:
-    """Bands as a figure compares them with the reference.
+def band_plot(
+    system: SystemInput, curves: Mapping[str, Float[np.ndarray, "kpt band"]]
+) -> figures.BandPlot:
+    """Bands as figures show them, and as figures and log compare them with the reference."""
+    return figures.BandPlot(
+        title=system.name,
+        k_points=system.k_points,
+        lattice=system.crystal.lattice,
+        curves={name: _comparable(system, bands) for name, bands in curves.items()},
+        reference=system.reference_energies,
+        weights=system.k_weights[:, None] * system.band_weights,
+        valence_band=system.valence_band,
+        plot_range=system.plot_range,
+    )
 
-    A fit relative to one band leaves its energies free to shift at each k; they are shown with
-    that band on the reference's.
+
+def _comparable(system: SystemInput, bands: np.ndarray) -> np.ndarray:
+    """Bands as they compare with the reference.
+
+    A fit relative to one band leaves its energies free to shift at each k; that band is put on the
+    reference's, as in `losses.band_loss`.
     """
     n, reference = system.relative_band, system.reference_energies
     if n is None or reference is None:

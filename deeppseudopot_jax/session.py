@@ -8,8 +8,10 @@ import jax
 import numpy as np
 
 from deeppseudopot_jax.losses import loss_of_energies
-from deeppseudopot_jax.observables.bands import energies
-from deeppseudopot_jax.outputs import Outputs
+from deeppseudopot_jax.observables.bands import bands_of_levels
+from deeppseudopot_jax.observables.fallback import with_dense_fallback
+from deeppseudopot_jax.observables.states import solve_levels
+from deeppseudopot_jax.outputs import Outputs, band_plot
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.reporting import Report
 from deeppseudopot_jax.types import Bundle
@@ -29,13 +31,21 @@ class Session:
     report: Report
 
     def bands(self, params: dict, problem: Problem | None = None) -> list[np.ndarray]:
-        """Band energies (eV) of every system.
+        """Band energies (eV) of every system; k-points that do not converge are solved densely.
 
         Raises:
             NumericalError: if any is not finite.
         """
         start = time.perf_counter()
-        found = jax.device_get(jax.jit(energies)(problem or self.problem, params))
+        problem = problem or self.problem
+        states, fallbacks = with_dense_fallback(
+            problem, params, jax.jit(solve_levels)(problem, params)
+        )
+        if fallbacks:
+            self.report.line(f"{fallbacks} k-points did not converge and were solved densely")
+        wanted = zip(states, problem.groups, strict=True)
+        levels = tuple(found.energies[..., : group.n_levels] for found, group in wanted)
+        found = jax.device_get(bands_of_levels(problem, levels))
         for system, bands in zip(self.bundle.systems, found, strict=True):
             failed = np.flatnonzero(~np.isfinite(bands).all(axis=1))
             if len(failed):
@@ -63,18 +73,13 @@ class Session:
         self, what: str, params: dict, bands: list[np.ndarray], problem: Problem | None = None
     ) -> None:
         """One line with the root mean square error of every system, and the total cost."""
-        errors = [
-            f"{system.name} {_error(found - system.reference_energies):.0f} meV"
-            for system, found in zip(self.bundle.systems, bands, strict=True)
-            if system.reference_energies is not None
-        ]
+        errors = []
+        for system, found in zip(self.bundle.systems, bands, strict=True):
+            deviation = band_plot(system, {what: found}).deviation(what)
+            if deviation is not None:
+                errors.append(f"{system.name} {1000.0 * deviation:.0f} meV")
         cost = self.cost(params, bands, problem)
         if cost is not None:
             errors.append(f"cost {cost:.4f}")
         if errors:
             self.report.line(f"{what}: root mean square error " + ", ".join(errors))
-
-
-def _error(difference: np.ndarray) -> float:
-    """Root mean square in meV of energies in eV."""
-    return float(1000.0 * np.sqrt(np.mean(difference**2)))

@@ -111,6 +111,15 @@ class Settings(BaseModel):
         """Whether the Zunger coefficients themselves are the local potential (ZeroFunction)."""
         return self.model == "ZeroFunction"
 
+    def changed(self) -> dict[str, str]:
+        """Every key that is not at its default and its value, both as NN_config.par spells them."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            str(info.alias): _spelled(values[name])
+            for name, info in type(self).model_fields.items()
+            if values[name] != info.default
+        }
+
     @model_validator(mode="after")
     def _rules_between_keys(self) -> "Settings":
         """Refuse combinations that no stage could honour, all at once."""
@@ -118,6 +127,12 @@ class Settings(BaseModel):
         if violations:
             raise ValueError("\n".join(violation.message for violation in violations))
         return self
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,13 @@ def rule_violations(settings: Settings) -> list[Violation]:
         violations.append(
             Violation(("perturb_every",), "perturbEvery = 0: a number of epochs, or -1 for never")
         )
+    for field, on in (
+        ("train_spin_orbit", settings.train_spin_orbit),
+        ("train_nonlocal", settings.train_nonlocal),
+    ):
+        if on and not settings.spin_orbit:
+            key = Settings.model_fields[field].alias
+            violations.append(Violation((field, "spin_orbit"), f"{key} = 1 needs SObool = 1"))
     for active, field, reason, needs in (
         (settings.max_epochs > 0, "max_epochs", "max_num_epochs > 0", _GRADIENT_NEEDS),
         (settings.monte_carlo, "monte_carlo", "mc_bool = 1", _MONTE_CARLO_NEEDS),

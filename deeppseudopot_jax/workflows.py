@@ -1,13 +1,14 @@
 """The two workflows: a whole run, and the evaluation of an initialised potential."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deeppseudopot_jax import stages
 from deeppseudopot_jax.bundle.reader import read_bundle
-from deeppseudopot_jax.capabilities import UnsupportedError, check_supported
-from deeppseudopot_jax.initialize import initial_params
+from deeppseudopot_jax.capabilities import check_initialised, check_supported
+from deeppseudopot_jax.initialize import initial_moments, initial_params
 from deeppseudopot_jax.optimisation import optimise
 from deeppseudopot_jax.outputs import Outputs
 from deeppseudopot_jax.problem import Precision, build_problem
@@ -15,6 +16,9 @@ from deeppseudopot_jax.reporting import Report
 from deeppseudopot_jax.results.atomic import ResultsFolder
 from deeppseudopot_jax.session import Session
 from deeppseudopot_jax.types import Bundle
+
+_SHOWN = 5
+"""Names of old files that are told."""
 
 
 def run(
@@ -43,12 +47,15 @@ def run(
     check_supported(bundle)
     with _session(bundle, folder, precision, "run.log") as session:
         stages.describe(session)
-        params = initial = stages.initialise(session)
-        stages.baseline(session, initial)
+        start = stages.initialise(session)
+        stages.baseline(session, start)
         if bundle.settings.max_epochs > 0:
-            params = optimise(session, initial)
-        stages.export(session, "final", params, initial if params is not initial else None)
-        session.outputs.parameters("final", params)
+            best = optimise(session, start.params)
+            session.outputs.parameters("final", best.params, best.optimizer_state)
+            stages.export(session, "final", best.params, start.params)
+        else:
+            session.outputs.parameters("final", start.params)
+            stages.export(session, "final", start.params)
 
 
 def evaluate(
@@ -60,22 +67,18 @@ def evaluate(
     """Bands of an initialised potential at any number of k-points, in bounded memory.
 
     The potential is init_PPmodel.pth, or the coefficients where PPmodel is ZeroFunction. Nothing
-    is trained, whatever NN_config.par says. Arguments and errors are those of `run`.
+    is fitted, whatever the bundle says. Arguments and errors are those of `run`.
 
     Raises:
-        UnsupportedError: if PPmodel is a network and the bundle has no init_PPmodel.pth.
+        UnsupportedError: also if PPmodel is a network and the bundle has no init_PPmodel.pth.
     """
     folder = ResultsFolder(results, inputs, overwrite)
-    bundle = read_bundle(inputs)
-    if not bundle.settings.trains_coefficients and bundle.model_state is None:
-        raise UnsupportedError(
-            f"PPmodel = {bundle.settings.model}, but {inputs} has no init_PPmodel.pth: copy the "
-            "final_PPmodel.pth of a run there under that name"
-        )
+    bundle = read_bundle(inputs, purpose="eval")
+    check_supported(bundle)
+    check_initialised(bundle)
     with _session(bundle, folder, precision, "eval.log") as session:
         stages.describe(session)
-        params = initial_params(bundle, session.problem)
-        stages.export(session, "eval", params)
+        stages.export(session, "eval", stages.load(session))
         stages.old_functional_form(session)
 
 
@@ -85,13 +88,23 @@ def _session(
 ) -> Iterator[Session]:
     """Everything the stages need; whatever ends them is written to the log."""
     problem = build_problem(bundle, precision=precision)
-    initial_params(bundle, problem)  # weights that do not fit must not leave a results folder
+    # Weights or moments that do not fit must not leave a results folder.
+    initial_moments(bundle, problem, initial_params(bundle, problem))
     report = Report(folder.file(log_name))
     try:
         yield Session(bundle, problem, Outputs(bundle, problem, folder), report)
         report.line(f"Figures and tables are in {folder.path}")
-    except BaseException as error:
-        report.log(f"ended by {type(error).__name__}: {error}")
+    except BaseException:  # Ctrl-C too
+        report.log(f"ended by an error\n{traceback.format_exc()}")
         raise
     finally:
+        _report_left_over(folder, report)
         report.close()
+
+
+def _report_left_over(folder: ResultsFolder, report: Report) -> None:
+    """With --overwrite, what of an earlier run could be mistaken for results of this one."""
+    names = folder.left_over()
+    if names:
+        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        report.line(f"{len(names)} files in {folder.path} are older than this run: {shown}")

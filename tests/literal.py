@@ -157,17 +157,17 @@ def _radial_integral(k: float, kp: float, centre: float, width: float, upper: fl
     return float(quad(integrand, 0.0, upper, epsabs=1e-13, epsrel=1e-12, limit=400)[0])
 
 
-def spin_orbit_integral(K: float, Kp: float) -> float:  # noqa: N803
+def spin_orbit_integral(K: float, Kp: float) -> float:
     """I_SO(K, K') in Bohr^3 (width 0.7 Bohr), K and K' in Bohr^-1."""
     return _radial_integral(K, Kp, 0.0, 0.7, _CUTOFF * 0.7)
 
 
-def nonlocal_integral_1(K: float, Kp: float) -> float:  # noqa: N803
+def nonlocal_integral_1(K: float, Kp: float) -> float:
     """I_1(K, K') in Bohr^3 (width 1 Bohr, centred at 0), K and K' in Bohr^-1."""
     return _radial_integral(K, Kp, 0.0, 1.0, _CUTOFF)
 
 
-def nonlocal_integral_2(K: float, Kp: float) -> float:  # noqa: N803
+def nonlocal_integral_2(K: float, Kp: float) -> float:
     """I_2(K, K') in Bohr^3 (width 1 Bohr, centred at 1.5 Bohr), K and K' in Bohr^-1."""
     return _radial_integral(K, Kp, 1.5, 1.0, _CUTOFF + 1.5)
 

@@ -156,9 +156,19 @@ def test_an_unknown_model_is_refused_with_a_suggestion(tmp_path):
     assert problem.endswith("did you mean Net_relu_xavier?")
 
 
-def test_an_option_that_the_model_does_not_use_gets_a_note(tmp_path):
-    bundle = read(tmp_path, NN_config=BASE + "PPmodel_decay_rate = 1.5\n")
-    assert bundle.notes == ("NN_config.par: PPmodel = Net_relu does not use PPmodel_decay_rate.",)
+@pytest.mark.parametrize("key", ["trainSO", "trainNL"])
+def test_channels_that_are_absent_cannot_be_trained(tmp_path, key):
+    found = problems(tmp_path / "a", NN_config=BASE + f"{key} = 1\n")
+    assert found == [f"NN_config.par:4: {key} = 1 needs SObool = 1"]
+    assert not problems(tmp_path / "b", NN_config=BASE + f"{key} = 1\nSObool = 1\n")
+
+
+def test_settings_are_spelled_as_in_the_file(tmp_path):
+    settings = read(tmp_path, NN_config=BASE + "SObool = 1\nqmax = 20\nRmax = 12.5\n").settings
+    assert settings.changed() == {
+        "nSystem": "1", "SObool": "1", "PPmodel": "Net_relu", "hiddenLayers": "4 3",
+        "Rmax": "12.5",
+    }  # fmt: skip
 
 
 def test_the_scale_has_one_number_per_species(tmp_path):

@@ -13,6 +13,10 @@ CONFIG = GOOD["NN_config.par"]
 FIT = (
     "max_num_epochs = 1\noptimizer_lr = 1\nplotEvery = 1\nschedulerStep = 1\nscheduler_gamma = 1\n"
 )
+INIT = (
+    "init_Zunger_num_epochs = 1\ninit_Zunger_optimizer_lr = 1\n"
+    "init_Zunger_scheduler_gamma = 1\ninit_Zunger_plotEvery = 1\n"
+)
 STATE = {"hidden.0.weight": np.ones((4, 1)), "hidden.0.bias": np.zeros(4)}
 
 
@@ -92,6 +96,32 @@ def test_a_reference_for_other_k_points_can_only_be_left_out(tmp_path):
     assert bundle.notes == (
         "expBandStruct_0.par has 1 rows for 2 k-points: the bands are not compared with it.",
     )
+
+
+def test_a_folder_prepared_for_fits_can_be_evaluated(tmp_path):
+    fits = INIT + "force_retrain = 1\n" + FIT
+    folder = write(
+        tmp_path,
+        NN_config=CONFIG + fits,
+        kpoints_0="0.1 0 0 1\n",
+        input_0=GOOD["input_0.par"].replace("idxGap = 0", "idxGap = 1") + "fit_defPot = 1\n",
+        expDefPot_0="1 1 1 2 1.01 -1.0 1\n",
+        init_ZnParams=None,
+        init_SParams=None,
+    )
+    with pytest.raises(BundleError, match=r"(?s)expBandStruct_0.*expDefPot_0.*init_SParams"):
+        read_bundle(folder)
+    bundle = read_bundle(folder, purpose="eval")
+    assert bundle.settings.max_epochs == bundle.settings.init_epochs == 0
+    assert bundle.systems[0].reference_energies is None and not bundle.systems[0].fit_deformation
+    keys = "max_num_epochs, init_Zunger_num_epochs, force_retrain"
+    assert bundle.notes == (
+        f"NN_config.par: {keys} left out, nothing is fitted here.",
+        "input_0.par: fit_defPot left out, nothing is fitted here.",
+        "expBandStruct_0.par has 2 rows for 1 k-points: the bands are not compared with it.",
+    )
+    (folder / "expBandStruct_0.par").unlink()
+    assert read_bundle(folder, purpose="eval").systems[0].reference_energies is None
 
 
 def test_no_file_is_ignored_silently(tmp_path):
@@ -174,10 +204,7 @@ def test_the_perovskite_bundle(shared):
     assert system.name == "CsPbI3" and system.plot_range.center == -3.8
     assert bundle.settings.spin_orbit and bundle.species == ("Cs", "I", "Pb")
     assert system.reference_energies.shape == (3, 32)
-    assert [note.split()[-1] for note in bundle.notes] == [
-        "PPmodel_decay_rate.",
-        "PPmodel_decay_center.",
-    ]
+    assert bundle.notes == ()
 
 
 def test_the_cdse_bundle(reference_bundle):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from bundle_samples import GOOD, problems, read, write
 
-from deeppseudopot_jax.bundle import BundleError, Problem, read_bundle
+from deeppseudopot_jax.bundle import BundleError, Finding, read_bundle
 from deeppseudopot_jax.bundle.findings import Findings
 from deeppseudopot_jax.bundle.folder import nearest
 from deeppseudopot_jax.bundle.text import parse_integer, parse_number, read_document
@@ -69,9 +69,9 @@ def test_the_nearest_name_ignores_case_and_needs_to_be_close():
 
 
 def test_a_problem_reads_as_one_line():
-    problem = Problem("a.par", "bad x", line=3, key="x", found="1", legal="2", suggestion="y")
+    problem = Finding("a.par", "bad x", line=3, key="x", found="1", legal="2", suggestion="y")
     assert str(problem) == "a.par:3: bad x; found '1'; legal: 2; did you mean y?"
-    assert str(Problem("a.par", "is missing")) == "a.par: is missing"
+    assert str(Finding("a.par", "is missing")) == "a.par: is missing"
 
 
 def test_the_message_lists_files_in_order_and_cuts_a_flood_short(tmp_path):

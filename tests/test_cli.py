@@ -14,6 +14,7 @@ import pytest
 from deeppseudopot_jax.bundle.torch_pickle import read_checkpoint
 
 REPOSITORY = Path(__file__).parents[1]
+SCRIPTS = REPOSITORY / "scripts"
 COEFFICIENTS = "5\n2\n3\n0.4\n0\n0\n0\n0\n0\n"
 CONFIG = (
     "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
@@ -22,8 +23,8 @@ CONFIG = (
 )
 
 
-def start(*arguments: str | Path, script: str = "main.py") -> subprocess.Popen:
-    command = [sys.executable, str(REPOSITORY / "scripts" / script), *map(str, arguments)]
+def start(*arguments: str | Path, program=(SCRIPTS / "main.py",)) -> subprocess.Popen:
+    command = [sys.executable, *map(str, program), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -53,9 +54,16 @@ def test_a_mistake_ends_with_a_message_and_without_a_results_folder(inputs, tmp_
 
 
 def test_the_evaluation_script_takes_the_same_two_folders(inputs, tmp_path):
-    process = start(inputs, tmp_path / "results", script="eval_fullBand.py")
+    process = start(inputs, tmp_path / "results", program=[SCRIPTS / "eval_fullBand.py"])
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1 and "init_PPmodel.pth" in errors
+
+
+def test_the_package_is_a_program(inputs, tmp_path):
+    process = start("eval", inputs, tmp_path / "results", program=["-m", "deeppseudopot_jax"])
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert errors.startswith("deeppseudopot: ") and "init_PPmodel.pth" in errors
 
 
 @pytest.mark.slow

@@ -119,3 +119,13 @@ def test_a_folder_that_cannot_be_created_is_reported(tmp_path, monkeypatch):
 def test_files_stay_inside_the_folder(tmp_path, name):
     with pytest.raises(ResultsError, match="cannot be the name"):
         ResultsFolder(tmp_path).file(name)
+
+
+def test_left_over_files_are_those_nobody_asked_for(tmp_path):
+    for name in ("old.dat", "again.dat", ".x.7.part.dat"):
+        (tmp_path / name).touch()
+    folder = ResultsFolder(tmp_path, overwrite=True)
+    assert folder.left_over() == []
+    for name in ("again.dat", "new.dat"):
+        folder.file(name).touch()
+    assert folder.left_over() == ["old.dat"]

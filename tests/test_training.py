@@ -54,7 +54,9 @@ def test_split_and_merge(model):
 def test_trained_channels():
     keys = ("train_long_range", "train_spin_orbit", "train_nonlocal", "train_strain")
     assert trained_channels(Settings(model="ZeroFunction", n_systems=1)) == ("local",)
-    everything = Settings(model="ZeroFunction", n_systems=1, **dict.fromkeys(keys, True))
+    everything = Settings(
+        model="ZeroFunction", n_systems=1, spin_orbit=True, **dict.fromkeys(keys, True)
+    )
     assert trained_channels(everything) == ("local", *CHANNELS)
 
 

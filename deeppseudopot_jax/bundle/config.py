@@ -33,7 +33,7 @@ def read_config(
 
 
 def _check_model(config: KeyFile[Settings], models: Mapping[str, Collection[str]]) -> None:
-    """The model must exist and have its options; options it does not use get a note."""
+    """The model must exist and have its options."""
     model = config.values.model
     if model not in models:
         config.problem(
@@ -45,11 +45,6 @@ def _check_model(config: KeyFile[Settings], models: Mapping[str, Collection[str]
         )
         return
     for option in _MODEL_OPTIONS:
-        key = config.key(option)
-        given = option in config.lines
-        if option in models[model] and not given:
+        if option in models[model] and option not in config.lines:
+            key = config.key(option)
             config.problem(f"PPmodel = {model} needs the key {key}", "model", option)
-        if given and option not in models[model]:
-            config.document.findings.note(
-                f"{config.document.name}: PPmodel = {model} does not use {key}."
-            )

@@ -7,7 +7,7 @@ _SHOWN_PER_FILE = 20
 
 
 @dataclass(frozen=True)
-class Problem:
+class Finding:
     """One thing that is wrong: where it is, what was found and what is legal there."""
 
     file: str
@@ -33,7 +33,7 @@ class Problem:
 class BundleError(Exception):
     """An inputs folder or file cannot be used; `problems` says why, file by file, line by line."""
 
-    def __init__(self, problems: list[Problem], source: str = "") -> None:
+    def __init__(self, problems: list[Finding], source: str = "") -> None:
         files = list(dict.fromkeys(problem.file for problem in problems))
         self.problems = tuple(
             sorted(problems, key=lambda problem: (files.index(problem.file), problem.line or 0))
@@ -43,7 +43,7 @@ class BundleError(Exception):
         super().__init__("\n".join([f"{count}{where}:", *_listing(self.problems)]))
 
 
-def _listing(problems: tuple[Problem, ...]) -> list[str]:
+def _listing(problems: tuple[Finding, ...]) -> list[str]:
     """One line per problem; the flood from one broken file is cut short."""
     shown: Counter[str] = Counter()
     lines = []
@@ -61,7 +61,7 @@ def _listing(problems: tuple[Problem, ...]) -> list[str]:
 class Findings:
     """Collects problems and notes over all files, so that they are told together."""
 
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def problem(
@@ -76,7 +76,7 @@ class Findings:
         suggestion: str | None = None,
     ) -> None:
         """Record one problem; reading goes on."""
-        self.problems.append(Problem(file, message, line, key, found, legal, suggestion))
+        self.problems.append(Finding(file, message, line, key, found, legal, suggestion))
 
     def note(self, text: str) -> None:
         """Record a remark for the user."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deeppseudopot_jax.bundle.findings import BundleError, Findings, Problem
+from deeppseudopot_jax.bundle.findings import BundleError, Finding, Findings
 from deeppseudopot_jax.bundle.text import Document, read_document
 
 _CLOSE = 0.7  # difflib's ratio: 1 is equal
@@ -32,7 +32,7 @@ class InputsFolder:
         """The folder `root`; raises BundleError where there is none."""
         if not root.is_dir():
             what = "is not a folder" if root.exists() else "does not exist"
-            raise BundleError([Problem(str(root), what, legal="an inputs folder")])
+            raise BundleError([Finding(str(root), what, legal="an inputs folder")])
         names = frozenset(path.name for path in root.iterdir() if not path.is_dir())
         return cls(root, findings, names)
 

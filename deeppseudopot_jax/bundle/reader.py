@@ -20,6 +20,7 @@ from deeppseudopot_jax.bundle.monte_carlo import (
     read_all_options,
     read_beta_schedule,
 )
+from deeppseudopot_jax.bundle.purpose import Purpose, without_fits
 from deeppseudopot_jax.bundle.system import read_system
 from deeppseudopot_jax.bundle.torch_pickle import read_checkpoint, read_state_dict
 from deeppseudopot_jax.settings import Settings
@@ -28,11 +29,17 @@ from deeppseudopot_jax.types import Bundle
 Content = TypeVar("Content")
 
 
-def read_bundle(folder: Path | str, models: Mapping[str, Collection[str]] = MODEL_NEEDS) -> Bundle:
+def read_bundle(
+    folder: Path | str,
+    purpose: Purpose = "run",
+    models: Mapping[str, Collection[str]] = MODEL_NEEDS,
+) -> Bundle:
     """Everything that an inputs folder says.
 
     Args:
         folder: the inputs folder.
+        purpose: for an "eval", what asks for a fit is left out with a note, and what only a fit
+            needs (reference energies of these k-points, targets, coefficients) may be absent.
         models: the legal values of PPmodel and, per model, the settings it needs.
 
     Raises:
@@ -45,11 +52,13 @@ def read_bundle(folder: Path | str, models: Mapping[str, Collection[str]] = MODE
         inputs.report_missing()
         raise BundleError(findings.problems, str(folder))
     config = read_config(config_document, models)
+    if purpose == "eval":
+        config = without_fits(config, "max_epochs", "monte_carlo", "init_epochs", "force_retrain")
     n_systems = config.values.n_systems or 0  # it is None where nSystem is not legal
     if n_systems > len(inputs.names):
         config.problem("there are fewer files than systems", "n_systems", found=str(n_systems))
         n_systems = 0
-    found = [read_system(inputs, index, config) for index in range(n_systems)]
+    found = [read_system(inputs, index, config, purpose) for index in range(n_systems)]
     systems = tuple(system for system in found if system is not None)
     options = read_all_options(inputs)
     schedule = read_beta_schedule(inputs, config)

@@ -1,7 +1,7 @@
 """All the files of one system, put together into its SystemInput."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from deeppseudopot_jax.bundle.input_keys import (
 )
 from deeppseudopot_jax.bundle.k_points import WeightedPoints, read_band_order, read_points
 from deeppseudopot_jax.bundle.key_value import KeyFile
+from deeppseudopot_jax.bundle.purpose import Purpose, without_fits
 from deeppseudopot_jax.bundle.reference import BandReference, read_band_reference, read_band_weights
 from deeppseudopot_jax.bundle.text import Document, read_document
 from deeppseudopot_jax.settings import Settings
@@ -40,7 +41,9 @@ class _Shape:
     symbols: tuple[str, ...] | None
 
 
-def read_system(folder: InputsFolder, index: int, config: KeyFile[Settings]) -> SystemInput | None:
+def read_system(
+    folder: InputsFolder, index: int, config: KeyFile[Settings], purpose: Purpose
+) -> SystemInput | None:
     """System `index` of a bundle; everything wrong with its files goes to the findings.
 
     None where a file that it cannot do without is missing or bad; what is wrong in another file
@@ -54,8 +57,12 @@ def read_system(folder: InputsFolder, index: int, config: KeyFile[Settings]) -> 
         None if keys is None else keys.values.n_bands,
         None if crystal is None else crystal.symbols,
     )
+    if keys is not None and purpose == "eval":
+        keys = without_fits(keys, "fit_deformation", "fit_couplings", "fit_masses")
+    # An evaluation has k-points of its own: those that a fit refers to may not be among them.
+    n_k_of_fit = shape.n_k if purpose == "run" else None
     if keys is not None:
-        check_below(keys, "gap_k_point", "k-points", shape.n_k)
+        check_below(keys, "gap_k_point", "k-points", n_k_of_fit)
     check_below(config, "relative_band", f"nBands of input_{index}.par", shape.n_bands)
 
     order_document = folder.optional(f"kpoints_{index}_orderMatrix.par")
@@ -63,7 +70,7 @@ def read_system(folder: InputsFolder, index: int, config: KeyFile[Settings]) -> 
     reference = _read_reference(folder, index, shape, config.values)
     weights_document = folder.optional(f"bandWeights_{index}.par")
     weights = _read(weights_document, read_band_weights, shape.n_bands)
-    deformation = _read_deformation(folder, index, keys, shape)
+    deformation = _read_deformation(folder, index, keys, replace(shape, n_k=n_k_of_fit))
     q_points, couplings = _read_couplings(folder, index, keys, shape, config.values.n_systems)
 
     if crystal is None or keys is None or k_points is None or keys.faulty:

@@ -28,6 +28,8 @@ def with_dense_fallback(
         for position, k in failed:
             block = repaired[index].energies.shape[-1]
             found = _dense_states(problem, params, index, int(position), int(k), block)
+            rows, columns = repaired[index].vectors.shape[-2:]  # none where they are not kept
+            found = found._replace(vectors=found.vectors[:rows, :columns])
             repaired[index] = jax.tree.map(
                 lambda leaf, new, at=(position, k): leaf.at[at].set(new), repaired[index], found
             )

@@ -63,6 +63,13 @@ def solve(
     return tuple(found)
 
 
+def solve_levels(problem: Problem, params: dict) -> tuple[States, ...]:
+    """`solve` with empty vectors: those of many k-points would fill the memory."""
+    return tuple(
+        states._replace(vectors=states.vectors[..., :0, :0]) for states in solve(problem, params)
+    )
+
+
 def levels_of(
     problem: Problem, params: dict, vectors: Vectors
 ) -> tuple[Float[Array, "system kpt level"], ...]:

@@ -52,6 +52,7 @@ class ResultsFolder:
         self.path = Path(path)
         self._overwrite = overwrite
         self._ready = False
+        self._earlier: set[str] = set()
         if inputs is not None and self.path.resolve() == Path(inputs).resolve():
             raise ResultsError(
                 f"the results folder {self.path} is the inputs folder: choose another one"
@@ -70,7 +71,12 @@ class ResultsFolder:
             raise ResultsError(f"{name!r} cannot be the name of a results file")
         if not self._ready:
             self._create()
+        self._earlier.discard(name)
         return self.path / name
+
+    def left_over(self) -> list[str]:
+        """Files that were in the folder before, and that nobody has asked for since."""
+        return sorted(name for name in self._earlier if (self.path / name).is_file())
 
     def _create(self) -> None:
         self._check_contents()
@@ -79,6 +85,8 @@ class ResultsFolder:
             for entry in list(self.path.iterdir()):
                 if _TEMPORARY.fullmatch(entry.name):
                     entry.unlink(missing_ok=True)
+                else:
+                    self._earlier.add(entry.name)
         except OSError as error:
             raise self._not_writable(error.strerror) from error
         self._ready = True

@@ -1,12 +1,16 @@
 """Adam's moments of a network as optax keeps them and as `torch.optim.Adam.state_dict()` does."""
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from optax import OptState, ScaleByAdamState
+from optax import OptState, ScaleByAdamState, ScaleByScheduleState
 
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict, to_state_dict
+
+Part = TypeVar("Part")
 
 
 def to_torch_adam(
@@ -112,8 +116,13 @@ def _like(
 
 def adam_moments(optimizer_state: OptState) -> ScaleByAdamState | None:
     """Adam's part of a chained optimizer state; None where the optimizer is another one."""
-    parts = jax.tree.leaves(optimizer_state, is_leaf=_is_adam)
-    return next((part for part in parts if _is_adam(part)), None)
+    return _part(optimizer_state, ScaleByAdamState)
+
+
+def schedule_count(optimizer_state: OptState) -> int:
+    """Steps that the schedule of the learning rate has made, which restored moments do not set."""
+    part = _part(optimizer_state, ScaleByScheduleState)
+    return 0 if part is None else int(part.count)
 
 
 def replace_adam_moments(optimizer_state: OptState, moments: ScaleByAdamState) -> OptState:
@@ -125,3 +134,8 @@ def replace_adam_moments(optimizer_state: OptState, moments: ScaleByAdamState) -
 
 def _is_adam(part: object) -> bool:
     return isinstance(part, ScaleByAdamState)
+
+
+def _part(optimizer_state: OptState, kind: type[Part]) -> Part | None:
+    parts = jax.tree.leaves(optimizer_state, is_leaf=lambda part: isinstance(part, kind))
+    return next((part for part in parts if isinstance(part, kind)), None)

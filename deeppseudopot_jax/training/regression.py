@@ -10,8 +10,10 @@ from jaxtyping import Array, Float
 
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.training.optimizers import OPTIMIZERS, staircase
+from deeppseudopot_jax.training.optimizers import staircase
 
+_OPTIMIZERS = {"adam": optax.scale_by_adam, "sgd": optax.identity}
+"""At PyTorch's defaults: adam_beta1, adam_beta2 and sgd_momentum belong to gradient training."""
 _SMALL_Q = 1.0
 _SMALL_Q_WEIGHT = 10.0
 
@@ -57,7 +59,7 @@ def fit_curves(
     if rate is None or gamma is None or every is None:
         raise ValueError("fitting the initial potential needs its lr, gamma and plotEvery keys")
     optimizer = optax.chain(
-        OPTIMIZERS[settings.init_optimizer](settings),
+        _OPTIMIZERS[settings.init_optimizer](),
         optax.scale_by_learning_rate(staircase(rate, gamma, every)),
     )
 

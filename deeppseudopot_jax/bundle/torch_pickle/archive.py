@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from deeppseudopot_jax.bundle.findings import BundleError, Problem
+from deeppseudopot_jax.bundle.findings import BundleError, Finding
 
 PICKLE = "data.pkl"
 BYTE_ORDER = "byteorder"
@@ -27,24 +27,24 @@ def read_archive(path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             return _read_entries(archive, path)
     except OSError as error:
-        raise BundleError([Problem(path.name, f"cannot be read: {error.strerror}")]) from error
+        raise BundleError([Finding(path.name, f"cannot be read: {error.strerror}")]) from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
         message = f"is damaged or not a zip file ({error})"
-        raise BundleError([Problem(path.name, message, legal=_RESAVE)]) from error
+        raise BundleError([Finding(path.name, message, legal=_RESAVE)]) from error
 
 
 def _read_entries(archive: zipfile.ZipFile, path: Path) -> dict[str, bytes]:
     entries = archive.infolist()
     pickles = [entry.filename for entry in entries if entry.filename.endswith(f"/{PICKLE}")]
     if len(pickles) != 1:
-        raise BundleError([Problem(path.name, f"has {len(pickles)} {PICKLE} in it", legal=_RESAVE)])
+        raise BundleError([Finding(path.name, f"has {len(pickles)} {PICKLE} in it", legal=_RESAVE)])
     # PyTorch stores entries plain, one after the other; anything else could be a zip bomb.
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
             message = f"the entry {entry.filename} is compressed or encrypted"
-            raise BundleError([Problem(path.name, message, legal=_RESAVE)])
+            raise BundleError([Finding(path.name, message, legal=_RESAVE)])
     if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise BundleError([Problem(path.name, "its entries overlap", legal=_RESAVE)])
+        raise BundleError([Finding(path.name, "its entries overlap", legal=_RESAVE)])
     root = pickles[0].removesuffix(PICKLE)
     return {
         entry.filename.removeprefix(root): archive.read(entry)

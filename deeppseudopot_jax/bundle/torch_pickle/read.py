@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deeppseudopot_jax.bundle.findings import BundleError, Problem
+from deeppseudopot_jax.bundle.findings import BundleError, Finding
 from deeppseudopot_jax.bundle.torch_pickle.archive import (
     BYTE_ORDER,
     PICKLE,
@@ -35,7 +35,7 @@ class UnsafePickleError(BundleError):
     """A checkpoint asks for code to be run; none was."""
 
     def __init__(self, file: str, message: str, found: str) -> None:
-        super().__init__([Problem(file, message, found=found, legal=_LEGAL_NAMES)])
+        super().__init__([Finding(file, message, found=found, legal=_LEGAL_NAMES)])
 
 
 def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
@@ -48,11 +48,11 @@ def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
     state = read_checkpoint(path)
     if not isinstance(state, dict):
         found, legal = type(state).__name__, "a state dict (model.state_dict())"
-        raise BundleError([Problem(Path(path).name, "is no state dict", found=found, legal=legal)])
+        raise BundleError([Finding(Path(path).name, "is no state dict", found=found, legal=legal)])
     for key, value in state.items():
         if not (isinstance(key, str) and isinstance(value, np.ndarray)):
             found, legal = f"{key}: {type(value).__name__}", "names with tensors"
-            problem = Problem(Path(path).name, "is no state dict", found=found, legal=legal)
+            problem = Finding(Path(path).name, "is no state dict", found=found, legal=legal)
             raise BundleError([problem])
     return dict(state)
 
@@ -72,7 +72,7 @@ def read_checkpoint(path: Path | str) -> object:
     except BundleError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
-        raise BundleError([Problem(path.name, f"is damaged: {error}")]) from error
+        raise BundleError([Finding(path.name, f"is damaged: {error}")]) from error
 
 
 def _check_instructions(file: str, program: bytes) -> None:
@@ -85,7 +85,7 @@ def _check_instructions(file: str, program: bytes) -> None:
             raise UnsafePickleError(file, "refused pickle instruction", found)
         if instruction.name == "LONG_BINPUT" and int(argument or 0) > len(program):
             # The memo is an array: a huge index would exhaust the memory.
-            raise BundleError([Problem(file, "is damaged", found=f"memo index {argument}")])
+            raise BundleError([Finding(file, "is damaged", found=f"memo index {argument}")])
 
 
 class _StateDict(dict):

@@ -58,16 +58,19 @@ class BandPlot:
             center = 0.0
         return center - half_width, center + half_width
 
-    def deviation(self, name: str, zoom: bool) -> float | None:
-        """Root mean square deviation (eV) of a curve from the fitted levels shown in a panel.
+    def deviation(self, name: str, zoom: bool | None = None) -> float | None:
+        """Root mean square deviation (eV) of a curve from the fitted levels.
 
-        None where there is nothing to compare; NaN where a level of the curve is not finite.
+        With `zoom`, from those shown in that panel only. None where there is nothing to compare;
+        NaN where a level of the curve is not finite.
         """
         if self.reference is None:
             return None
-        low, high = self.window(zoom)
-        shifted = self.reference - self.zero
-        counted = self.is_fitted & (shifted >= low) & (shifted <= high)
+        counted = self.is_fitted
+        if zoom is not None:
+            low, high = self.window(zoom)
+            shifted = self.reference - self.zero
+            counted = counted & (shifted >= low) & (shifted <= high)
         if not counted.any():
             return None
         difference = self.curves[name][counted] - self.reference[counted]

@@ -1,0 +1,174 @@
+"""What is refused, and that no key and no file is ignored without a word."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from samples import bundle_of, random_system
+
+from deeppseudopot_jax.capabilities import (
+    WHY_IDLE,
+    UnsupportedError,
+    check_initialised,
+    check_supported,
+    remarks,
+)
+from deeppseudopot_jax.settings import Settings
+
+TRAINING = {
+    "max_epochs": 3, "learning_rate": 0.1, "plot_every": 1, "scheduler_step": 1,
+    "scheduler_gamma": 1.0,
+}  # fmt: skip
+INITIAL_FIT = {
+    "init_epochs": 3, "init_learning_rate": 0.1, "init_plot_every": 1, "init_scheduler_gamma": 1.0
+}  # fmt: skip
+NETWORK = {"model": "Net_relu", "hidden_layers": (4,)}
+STATE = {"model_state": {}, "optimizer_state": {}}
+
+
+def made(changes=(), system=(), **settings):
+    """A bundle in memory: settings by name; `changes` replaces parts of the bundle."""
+    rng = np.random.default_rng(0)
+    changed = replace(random_system(rng), **dict(system))
+    return replace(bundle_of(rng, changed, **settings), **dict(changes))
+
+
+def about(bundle, key: str) -> str:
+    """The reason that the remarks give for a key; empty where it is not mentioned."""
+    for remark in remarks(bundle):
+        keys, _, reason = remark.removeprefix("no effect of ").partition(": ")
+        if key in keys.split(", "):
+            return reason
+    return ""
+
+
+def test_every_setting_has_its_place_in_the_table():
+    assert WHY_IDLE.keys() == Settings.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "reason"),
+    [
+        ({"num_cores": 2}, "num_cores", "JAX uses every core"),
+        ({"separate_k_gradients": True}, "separateKptGrad", "no extra memory"),
+        ({"gradient_checkpointing": True}, "checkpoint", "in any case"),
+        ({"cache_spin_orbit": True}, "cacheSO", "projectors"),
+        ({"show_plots": True}, "SHOWPLOTS", "not shown"),
+        ({"strain": True}, "strainBool", "undeformed"),
+        (TRAINING | {"train_strain": True}, "trainStrain", "undeformed"),
+        ({"train_long_range": True}, "trainLR", "nothing is trained"),
+        ({"spin_orbit": True, "train_spin_orbit": True}, "trainSO", "nothing is trained"),
+        ({"spin_orbit": True, "train_nonlocal": True}, "trainNL", "nothing is trained"),
+        ({"hidden_layers": (3,)}, "hiddenLayers", "no weights"),
+        (NETWORK | {"decay_rate": 1.0}, "PPmodel_decay_rate", "PPmodel = Net_relu"),
+        ({"scale": (1.0,)}, "PPmodel_scale", "PPmodel = ZeroFunction"),
+        ({"tail_start": 3.0}, "penalize_starting", "penalize_lambda is not positive"),
+        ({"tail_strength": -1.0}, "penalize_lambda", "not positive"),
+        ({"magnitude_threshold": 3.0}, "penalize_mag_threshold", "mag_lambda is not positive"),
+        (INITIAL_FIT, "init_Zunger_num_epochs", "no weights"),
+        (NETWORK | {"init_optimizer": "sgd"}, "init_Zunger_optimizer", "no initial fit"),
+        (NETWORK | {"force_retrain": True}, "force_retrain", "no initial fit"),
+        (
+            NETWORK | INITIAL_FIT | {"force_retrain": True},
+            "force_retrain",
+            "no init_PPmodel.pth",
+        ),
+        ({"optimizer": "lbfgs"}, "optimizer", "nothing is trained"),
+        ({"perturb_every": 5}, "perturbEvery", "nothing is trained"),
+        ({"pre_adjust_moves": 5}, "pre_adjust_moves", "nothing is trained"),
+        (TRAINING | {"pre_adjust_step_size": 0.1}, "pre_adjust_stepSize", "moves is 0"),
+        (TRAINING | {"optimizer": "sgd", "adam_beta1": 0.5}, "adam_beta1", "belongs to adam"),
+        (TRAINING | {"sgd_momentum": 0.5}, "sgd_momentum", "belongs to sgd"),
+        ({"log_gradients": True}, "printGrad", "nothing is trained"),
+        ({"mc_iterations": 5}, "mc_iter", "no Monte Carlo fit"),
+        ({"mc_beta": 5.0}, "mc_beta", "no Monte Carlo fit"),
+        ({"relative_band": 1}, "relE_bIdx", "every system has its own"),
+        ({"seed": 3}, "seed", "no random numbers"),
+    ],
+)
+def test_keys_without_effect_are_named_with_the_reason(settings, key, reason):
+    assert reason in about(made(**settings), key)
+
+
+def test_keys_with_effect_are_not():
+    everything = TRAINING | INITIAL_FIT | NETWORK
+    channels = dict.fromkeys(("spin_orbit", "train_spin_orbit", "train_nonlocal"), True)
+    more = {"adam_beta1": 0.5, "log_gradients": True, "tail_start": 3.0, "tail_strength": 1.0}
+    bundle = made(system={"relative_band": 1}, **everything, **channels, **more, relative_band=1)
+    quiet = replace(bundle, coefficients=np.where(np.arange(9) == 8, 0.0, bundle.coefficients))
+    assert remarks(quiet) == []
+
+
+def test_switches_that_are_off_ask_for_nothing():
+    off = {"strain": False, "train_long_range": False, "force_retrain": False, "perturb_every": -1}
+    assert all(not about(made(**off), str(Settings.model_fields[name].alias)) for name in off)
+
+
+def test_checkpoints_and_initial_fits():
+    loaded = made(STATE, **NETWORK, **INITIAL_FIT, seed=1)
+    assert "force_retrain = 0" in about(loaded, "init_Zunger_num_epochs")
+    assert "no random numbers" in about(loaded, "seed")
+    assert "nothing is trained" in about(loaded, "init_AdamState.pth")
+    again = made(STATE, **NETWORK, **INITIAL_FIT, **TRAINING, force_retrain=True)
+    assert about(again, "force_retrain") == about(again, "init_Zunger_num_epochs") == ""
+    assert "force_retrain = 1" in about(again, "init_AdamState.pth")
+    nothing = made(STATE, **NETWORK, force_retrain=True)
+    assert "nothing to retrain" in about(nothing, "force_retrain")
+    assert "optimizer = sgd" in about(
+        made(STATE, **NETWORK, **TRAINING, optimizer="sgd"), "init_AdamState.pth"
+    )
+    assert "no weights" in about(made(STATE), "init_PPmodel.pth")
+    table = {"tabulated_potential": np.zeros((2, 3))}
+    assert "no initial fit" in about(made(table, **NETWORK), "init_qSpace_pot.par")
+
+
+def test_coefficients_without_effect():
+    bundle = made(long_range_gamma=1.0)
+    assert "SObool is 0" in about(bundle, "a6")
+    assert "undeformed" in about(bundle, "a8") and not about(bundle, "LRgamma")
+    without = replace(bundle, coefficients=np.zeros_like(bundle.coefficients))
+    assert not about(without, "a8") and "a4 is 0" in about(without, "LRgamma")
+
+
+def test_neutrality_can_leave_no_long_range_to_train():
+    one = made(**TRAINING, train_long_range=True)
+    two = replace(one, systems=(one.systems[0],), species=(one.species[0],))
+    assert not about(one, "trainLR") and "neutrality" in about(two, "trainLR")
+
+
+def test_keys_and_files_of_a_system():
+    system = {"gap_k_point": 0, "q_points": np.zeros((1, 3)), "fit_couplings": True}
+    bundle = made(system=system)
+    assert "only bands" in about(bundle, "idxGap (input_0.par)")
+    assert "only bands" in about(bundle, "qpoints_0.par")
+    assert "nothing is trained" in about(bundle, "fit_eph = 1 (input_0.par)")
+
+
+def test_the_dropout_rate_is_told():
+    bundle = made(model="Net_tanh", hidden_layers=(4,))
+    assert any("dropout rate is 0" in remark for remark in remarks(bundle))
+
+
+@pytest.mark.parametrize(
+    "request_", [{"optimizer": "lbfgs"}, {"perturb_every": 5}, {"pre_adjust_moves": 5}]
+)
+def test_training_is_refused_only_where_there_is_one(request_):
+    check_supported(made(**request_))
+    with pytest.raises(UnsupportedError, match="this version cannot do yet"):
+        check_supported(made(**TRAINING, **request_))
+    check_supported(made(system={"fit_masses": True}))
+    with pytest.raises(UnsupportedError, match="fit_eff_masses"):
+        check_supported(made(system={"fit_masses": True}, **TRAINING))
+
+
+@pytest.mark.parametrize("request_", ["smooth_reorder", "eigenvector_reorder"])
+def test_reordering_is_always_refused(request_):
+    with pytest.raises(UnsupportedError, match="reordering"):
+        check_supported(made(**{request_: True}))
+
+
+def test_only_known_weights_are_evaluated():
+    check_initialised(made())
+    check_initialised(made(STATE, **NETWORK))
+    with pytest.raises(UnsupportedError, match=r"init_PPmodel\.pth"):
+        check_initialised(made(**NETWORK))
