@@ -2,8 +2,10 @@
 
     python benchmarks/epochs.py [bundle ...]
 
-Bundles are looked for in $DEEPPSEUDOPOT_SHARED/bundles (default ../shared). Each one runs in a
-process of its own, so that its peak memory is its own. The last column is the epoch time of the
+Bundles are looked for in $DEEPPSEUDOPOT_SHARED/bundles (default ../shared), and run with the dense
+solver alone and with the default one. Each row is a process of its own, so that its peak memory is
+its own. The first epoch includes compilation and a solve from scratch, the second compiles the
+solve from vectors; "epoch" is the median after ten more. The last column is the epoch time of the
 PyTorch code on the same kind of machine over ours.
 """
 
@@ -18,16 +20,18 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("DEEPPSEUDOPOT_SHARED", REPOSITORY.parent / "shared"))
-PYTORCH = {"cspbi3_soc": (196.0, 16300.0), "ingaasp_nn": (57.0, 1070.0)}  # epoch s, peak MB
+PYTORCH = {"cspbi3_soc": 196.0, "ingaasp_nn": 57.0}  # seconds per epoch
 REPEATS = 5
-WARM_UP = 10
+WARM_UP = {"dense": 0, "default": 10}
 
 
-def measure(name: str) -> dict[str, float]:
-    """All figures of one bundle, in seconds and MB; medians over repeats."""
+def measure(name: str, solver: str) -> dict[str, float]:
+    """All figures of one bundle with one solver, in seconds and MB; medians over repeats."""
     import jax
 
     import deeppseudopot_jax as dp
+    from deeppseudopot_jax.eigensolvers.dense import dense
+    from deeppseudopot_jax.eigensolvers.iterative import iterative
     from deeppseudopot_jax.losses import loss_of_energies
     from deeppseudopot_jax.training.descent import Descent, TrainingState
     from deeppseudopot_jax.training.optimizers import make_optimizer
@@ -35,7 +39,8 @@ def measure(name: str) -> dict[str, float]:
 
     bundle = dp.read_bundle(SHARED / "bundles" / name)
     start = time.perf_counter()
-    problem = dp.build_problem(bundle)
+    chosen = dense if solver == "dense" else iterative
+    problem = dp.build_problem(bundle, solver=chosen)
     params = dp.initial_params(bundle, problem)
     jax.block_until_ready((problem, params))
     found = {"setup": time.perf_counter() - start}
@@ -59,7 +64,7 @@ def measure(name: str) -> dict[str, float]:
     jax.block_until_ready(epoch())
     jax.block_until_ready(epoch())  # the second one has vectors to start from
     found["first two epochs"] = time.perf_counter() - start
-    for _ in range(WARM_UP):
+    for _ in range(WARM_UP[solver]):
         epoch()
     found["epoch"] = _median(epoch)
     found["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -79,18 +84,20 @@ def _median(work) -> float:
 
 def main(names: list[str]) -> None:
     columns = ["setup", "compile evaluation", "evaluation", "first two epochs", "epoch", "peak MB"]
-    print(f"{'bundle':12} " + " ".join(f"{c:>18}" for c in columns) + "   PyTorch epoch, ratio")
+    title = " ".join(f"{column:>18}" for column in columns)
+    print(f"{'bundle':12} {'solver':8}{title}   PyTorch epoch, ratio")
     for name in names:
-        command = [sys.executable, __file__, "--measure", name]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found = json.loads(output.splitlines()[-1])
-        reference = PYTORCH[name][0]
-        row = " ".join(f"{found[c]:18.3f}" for c in columns)
-        print(f"{name:12} {row}   {reference:.0f} s, {reference / found['epoch']:.0f}x")
+        for solver in WARM_UP:
+            command = [sys.executable, __file__, "--measure", name, solver]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found = json.loads(output.splitlines()[-1])
+            row = " ".join(f"{found[column]:18.3f}" for column in columns)
+            ratio = f"{PYTORCH[name]:.0f} s, {PYTORCH[name] / found['epoch']:.0f}x"
+            print(f"{name:12} {solver:8}{row}   {ratio}", flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        print(json.dumps(measure(sys.argv[2])))
+        print(json.dumps(measure(sys.argv[2], sys.argv[3])))
     else:
         main(sys.argv[1:] or list(PYTORCH))

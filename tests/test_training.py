@@ -158,7 +158,8 @@ def test_training_the_long_range_part_keeps_every_system_neutral(optimizer):
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_a_channel_moves_only_when_it_is_trained(channel):
-    epochs = run(max_epochs=2, **{f"train_{channel}": True})
+    switches = {f"train_{channel}": True, "spin_orbit": True, "strain": True}
+    epochs = run(max_epochs=2, **switches)
     start, last = epochs[0].params, epochs[-1].params
     for name in ("local", *CHANNELS):
         moved = float(jnp.abs(last[name] - start[name]).max())

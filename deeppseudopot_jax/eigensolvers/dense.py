@@ -7,14 +7,19 @@ device.
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Complex, Float
+from threadpoolctl import ThreadpoolController
 
 from deeppseudopot_jax.eigensolvers.interface import Operator, States
+
+_WORTH_THREADS = 1000
+"""Rows below which several BLAS threads are slower than one."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,18 @@ def _solve_batch(matrices: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     size = matrices.shape[-1]
     energies = np.full((*batch, n), np.nan, np.finfo(matrices.dtype).dtype)
     vectors = np.full((*batch, size, n), np.nan, matrices.dtype)
-    for index in np.ndindex(batch):
-        if np.isfinite(matrices[index]).all():
-            with suppress(scipy.linalg.LinAlgError):  # what was not found stays NaN
-                energies[index], vectors[index] = scipy.linalg.eigh(
-                    matrices[index], subset_by_index=(0, n - 1), check_finite=False
-                )
+    threads = 1 if size < _WORTH_THREADS else None
+    with _blas().limit(limits=threads, user_api="blas"):
+        for index in np.ndindex(batch):
+            if np.isfinite(matrices[index]).all():
+                with suppress(scipy.linalg.LinAlgError):  # what was not found stays NaN
+                    energies[index], vectors[index] = scipy.linalg.eigh(
+                        matrices[index], subset_by_index=(0, n - 1), check_finite=False
+                    )
     return energies, vectors
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries that are loaded; looking for them takes a while."""
+    return ThreadpoolController()

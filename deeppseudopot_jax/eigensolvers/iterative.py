@@ -52,8 +52,9 @@ class Iterative:
         """
         dimension = operator.diagonal().shape[0]
         block = min(n + self.spare, dimension)
-        too_small = dimension <= max(self.dense_up_to, _SMALLEST_BASIS * block)
-        if too_small or (guess is None and dimension <= self.dense_start_up_to):
+        if dimension <= max(self.dense_up_to, _SMALLEST_BASIS * block):
+            return dense(operator, n)
+        if guess is None and dimension <= self.dense_start_up_to:
             return dense(operator, block)
         if guess is None:
             guess = _first_guess(operator, block)
