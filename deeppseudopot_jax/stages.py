@@ -109,8 +109,11 @@ def initialise(session: Session) -> Start:
     return Start(params, target)
 
 
-def baseline(session: Session, start: Start) -> None:
-    """Bands and curves of the initialised potential, and of the analytic one it came from."""
+def baseline(session: Session, start: Start) -> list[np.ndarray]:
+    """Bands and curves of the initialised potential, and of the analytic one it came from.
+
+    Returns the band energies (eV) of the initialised potential.
+    """
     outputs, params = session.outputs, start.params
     outputs.basis_states()
     old_functional_form(session)
@@ -121,6 +124,7 @@ def baseline(session: Session, start: Start) -> None:
     outputs.potential_tables("initZunger", params)
     _initial_potential_figure(session, start)
     outputs.parameters("initZunger", params)
+    return bands
 
 
 def old_functional_form(session: Session) -> None:
@@ -136,16 +140,24 @@ def old_functional_form(session: Session) -> None:
     session.outputs.band_figure("oldFunc", {"Zunger form": bands}, PDF)
 
 
-def export(session: Session, prefix: str, params: dict, initial: dict | None = None) -> None:
-    """Bands and potentials of the outcome, as tables and figures; `initial` for comparison."""
+def export(
+    session: Session,
+    prefix: str,
+    params: dict,
+    initial: tuple[dict, list[np.ndarray]] | None = None,
+) -> None:
+    """Bands and potentials of the outcome, as tables and figures.
+
+    `initial` are parameters and their bands to compare with.
+    """
     outputs = session.outputs
     name = "fit" if initial is not None else "potential"
     bands = session.bands(params)
     session.report_errors(f"{prefix.capitalize()} potential", params, bands)
     curves, potentials = {name: bands}, {name: outputs.form_factors(params)}
     if initial is not None:
-        curves["initial"] = session.bands(initial)
-        potentials["initial"] = outputs.form_factors(initial)
+        before, curves["initial"] = initial
+        potentials["initial"] = outputs.form_factors(before)
     outputs.band_tables(prefix, bands)
     outputs.band_figure(prefix, curves, PDF_AND_PNG)
     outputs.potential_tables(prefix, params)

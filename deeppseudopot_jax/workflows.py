@@ -48,11 +48,11 @@ def run(
     with _session(bundle, folder, precision, "run.log") as session:
         stages.describe(session)
         start = stages.initialise(session)
-        stages.baseline(session, start)
+        initial_bands = stages.baseline(session, start)
         if bundle.settings.max_epochs > 0:
             best = optimise(session, start.params)
             session.outputs.parameters("final", best.params, best.optimizer_state)
-            stages.export(session, "final", best.params, start.params)
+            stages.export(session, "final", best.params, (start.params, initial_bands))
         else:
             session.outputs.parameters("final", start.params)
             stages.export(session, "final", start.params)

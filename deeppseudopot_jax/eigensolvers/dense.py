@@ -33,10 +33,9 @@ class Dense:
         operator: Operator,
         n: int,
         guess: Complex[Array, "row block"] | None = None,
-        tolerance: Float[Array, ""] | float | None = None,
     ) -> States:
-        """The `n` lowest states; `guess` and `tolerance` are not needed."""
-        del guess, tolerance
+        """The `n` lowest states; `guess` is not needed."""
+        del guess
         matrix = operator.matrix()
         energies, vectors = jax.lax.platform_dependent(
             matrix, cpu=lambda m: _lapack_subset(m, n), default=lambda m: _device(m, n)

@@ -40,7 +40,7 @@ class States(NamedTuple):
 
 @runtime_checkable
 class Solver(Protocol):
-    """solver(operator, n, guess, tolerance) -> States; hashable, so that it is static under jit."""
+    """solver(operator, n, guess) -> States; hashable, so that it is static under jit."""
 
     @property
     def accepted(self) -> float:
@@ -52,7 +52,6 @@ class Solver(Protocol):
         operator: Operator,
         n: int,
         guess: Complex[Array, "row block"] | None = None,
-        tolerance: Float[Array, ""] | float | None = None,
     ) -> States:
         """At least the `n` lowest states, the wanted ones first.
 
@@ -60,6 +59,5 @@ class Solver(Protocol):
             operator: Hermitian.
             n: number of states that are wanted.
             guess: start vectors for an iterative solver, as an earlier call returned them.
-            tolerance: on the residuals (Ha), `accepted` where None; dense solvers ignore it.
         """
         ...

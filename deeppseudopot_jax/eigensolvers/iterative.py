@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import jax
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex
 
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.interface import Operator, States
@@ -43,7 +43,6 @@ class Iterative:
         operator: Operator,
         n: int,
         guess: Complex[Array, "row block"] | None = None,
-        tolerance: Float[Array, ""] | float | None = None,
     ) -> States:
         """The `n` lowest states and the spare ones.
 
@@ -63,8 +62,7 @@ class Iterative:
                 f"the guess has shape {guess.shape}; {n} states of this operator need "
                 f"({dimension}, {block})"
             )
-        wanted = self.accepted if tolerance is None else tolerance
-        return lobpcg(operator, n, guess, wanted, self.max_steps)
+        return lobpcg(operator, n, guess, self.accepted, self.max_steps)
 
 
 def _first_guess(operator: Operator, block: int) -> Complex[Array, "row block"]:

@@ -41,7 +41,7 @@ def lobpcg(
     operator: Operator,
     n: int,
     guess: Complex[Array, "row block"],
-    tolerance: float | Float[Array, ""],
+    tolerance: float,
     max_steps: int,
 ) -> States:
     """The `n` lowest states from a block of at least `n` start vectors.

@@ -30,18 +30,16 @@ def solve(
     problem: Problem,
     params: dict,
     guess: Vectors | None = None,
-    tolerance: Float[Array, ""] | float | None = None,
 ) -> tuple[States, ...]:
     """The lowest states of every group, stacked over its systems and k-points; energies in Ha.
 
-    Nothing here is differentiable. A state whose residual is above the tolerance, or NaN, has not
-    been found: the caller must look at `residuals`.
+    Nothing here is differentiable. A state whose residual is above what the solver accepts, or NaN,
+    has not been found: the caller must look at `residuals`.
 
     Args:
         problem: from `build_problem`.
         params: potential parameters.
         guess: vectors of an earlier solve, to start an iterative solver from.
-        tolerance: on residual norms (Ha), for iterative solvers; their own default where None.
     """
     found = []
     for index, group in enumerate(problem.groups):
@@ -53,7 +51,7 @@ def solve(
             def at_k(contents: tuple, *start: Array) -> States:
                 operator = build_hamiltonian(contents)
                 vectors = start[0] if start else None
-                return problem.solver(operator, group.n_levels, vectors, tolerance)
+                return problem.solver(operator, group.n_levels, vectors)
 
             field = build_field(tables, problem.channels, params)
             chunks = group.n_chunks
