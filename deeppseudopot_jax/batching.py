@@ -18,8 +18,10 @@ from deeppseudopot_jax.records import record, static
 _LARGEST_GROWTH = 1.08
 """Waves of a padded system over its own; the cost of a dense solve grows with the cube."""
 
-_CHUNK_BYTES = 128 * 2**20
-"""Dense matrices of one chunk of k-points stay below this."""
+_CHUNK_BYTES = {"cpu": 8 * 2**20}
+_CHUNK_BYTES_ELSEWHERE = 512 * 2**20
+"""Dense matrices of one chunk of k-points stay below this: a chunk's vectors fit into the caches of
+a CPU, and are many enough for an accelerator."""
 
 
 @record
@@ -81,6 +83,7 @@ def _stack(
 
 def chunks(n_k: int, matrix_elements: int, dtype: jnp.dtype) -> tuple[int, int]:
     """Number of chunks, and of k-points padded to fill them, that bound the matrices of one."""
-    chunk = max(1, _CHUNK_BYTES // (2 * np.dtype(dtype).itemsize * matrix_elements))
+    allowed = _CHUNK_BYTES.get(jax.default_backend(), _CHUNK_BYTES_ELSEWHERE)
+    chunk = max(1, allowed // (2 * np.dtype(dtype).itemsize * matrix_elements))
     n_chunks = -(-n_k // chunk)
     return n_chunks, n_chunks * -(-n_k // n_chunks)

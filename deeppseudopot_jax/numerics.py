@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -81,3 +82,25 @@ def pad_rows(rows: np.ndarray, size: int) -> np.ndarray:
 def repeat_last(rows: np.ndarray, size: int) -> np.ndarray:
     """`rows` continued with copies of its last row up to `size`."""
     return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
+
+
+def single(tree: Any) -> Any:
+    """A pytree with its double precision arrays in single precision."""
+    smaller = {"float64": jnp.float32, "complex128": jnp.complex64}
+    return jax.tree.map(lambda leaf: leaf.astype(smaller.get(str(leaf.dtype), leaf.dtype)), tree)
+
+
+def after(tree: Any, earlier: Any) -> Any:
+    """`tree` itself, but its floating-point arrays not before those of `earlier` are known.
+
+    XLA's CPU threads wait for one another inside batched LAPACK calls: as many such calls at a time
+    as there are threads lock up. An optimisation barrier does not order them.
+    """
+    found = [leaf for leaf in jax.tree.leaves(earlier) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    zero = sum(jnp.minimum(jnp.sum(jnp.isnan(leaf)), 0) for leaf in found)
+
+    def ordered(leaf: Array) -> Array:
+        inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        return leaf + jnp.asarray(zero, leaf.dtype) if inexact else leaf
+
+    return jax.tree.map(ordered, tree) if found else tree

@@ -10,7 +10,7 @@ from samples import bundle_of, random_system
 
 from deeppseudopot_jax import build_problem, energies, initial_params
 from deeppseudopot_jax.eigensolvers.dense import dense
-from deeppseudopot_jax.eigensolvers.interface import Operator
+from deeppseudopot_jax.eigensolvers.interface import Operator, States
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
 from deeppseudopot_jax.observables.fallback import largest_deviation, with_dense_fallback
 from deeppseudopot_jax.observables.states import levels_of, solve
@@ -18,7 +18,7 @@ from deeppseudopot_jax.records import record
 
 SIZE, WANTED = 160, 6
 ACCURACY = 4e-8  # Ha, 1e-6 eV
-always_iterative = Iterative(dense_up_to=0, dense_start_up_to=0)
+always_iterative = Iterative(dense_up_to=0)
 
 
 @record
@@ -62,7 +62,7 @@ def with_spectrum(rng: np.random.Generator, lowest: list[float]) -> MatrixOperat
 solve_one = jax.jit(always_iterative, static_argnums=1)
 
 
-def check(operator: Operator, guess: jax.Array | None = None) -> None:
+def check(operator: Operator, guess: States | None = None) -> None:
     found = solve_one(operator, WANTED, guess)
     exact = np.linalg.eigvalsh(operator.matrix())
     assert np.all(found.residuals[:WANTED] <= always_iterative.accepted)
@@ -99,21 +99,43 @@ def test_clusters(lowest, seed):
 def test_a_warm_start_follows_crossing_levels(seed):
     rng = np.random.default_rng(seed)
     operator, change = random_matrix(rng), random_matrix(rng)
-    vectors = solve_one(operator, WANTED, None).vectors
+    states = solve_one(operator, WANTED, None)
     mixed = 0.97 * operator.full + 0.03 * change.full
-    check(operator.replace(full=mixed), vectors)
+    check(operator.replace(full=mixed), states)
 
 
 def test_a_guess_of_the_wrong_size_is_refused():
     operator = random_matrix(np.random.default_rng(0))
+    states = solve_one(operator, WANTED, None)
     with pytest.raises(ValueError, match="guess has shape"):
-        always_iterative(operator, WANTED, jnp.ones((SIZE, WANTED), complex))
+        always_iterative(operator, WANTED, states._replace(vectors=jnp.ones((SIZE, 3), complex)))
 
 
-def test_a_dependent_guess_is_repaired():
+def test_a_dependent_guess_is_no_answer():
     operator = random_matrix(np.random.default_rng(1))
-    vectors = solve_one(operator, WANTED, None).vectors
-    check(operator, vectors.at[:, 3].set(vectors[:, 2]))
+    states = solve_one(operator, WANTED, None)
+    dependent = states.vectors.at[:, 3].set(states.vectors[:, 2])
+    found = solve_one(operator, WANTED, states._replace(vectors=dependent))
+    assert np.isnan(found.residuals).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_guess_that_holds_none_of_the_answer_finds_it(seed):
+    rng = np.random.default_rng(seed)
+    operator = random_matrix(rng)
+    states = solve_one(operator, WANTED, None)
+    _, vectors = np.linalg.eigh(operator.full)
+    block = states.vectors.shape[1]
+    check(operator, states._replace(vectors=jnp.asarray(vectors[:, 40 : 40 + block])))
+
+
+def test_a_tight_tolerance_is_reached_despite_single_precision():
+    operator = random_matrix(np.random.default_rng(2))
+    tight = dataclasses.replace(always_iterative, accepted=1e-9, tightest=1e-9)
+    found = jax.jit(tight, static_argnums=1)(operator, WANTED)
+    exact = np.linalg.eigvalsh(operator.matrix())
+    assert np.all(found.residuals[:WANTED] <= 1e-9)
+    assert np.abs(found.energies[:WANTED] - exact[:WANTED]).max() < 1e-13
 
 
 def small_problem(solver):
@@ -131,13 +153,12 @@ def test_energies_and_gradients_agree_with_dense():
     difference = energies(*found)[0] - energies(*exact)[0]
     assert np.abs(difference).max() < 1e-6
 
-    def total(params, problem, vectors):
-        return sum(jnp.sum(levels**2) for levels in levels_of(problem, params, vectors))
+    def total(params, problem, states):
+        return sum(jnp.sum(levels**2) for levels in levels_of(problem, params, states))
 
     gradients = []
     for problem, params in (found, exact):
-        vectors = tuple(states.vectors for states in solve(problem, params))
-        gradients.append(jax.grad(total)(params, problem, vectors))
+        gradients.append(jax.grad(total)(params, problem, solve(problem, params)))
     for one, other in zip(*map(jax.tree.leaves, gradients), strict=True):
         assert np.allclose(one, other, rtol=1e-5, atol=1e-7)
 

@@ -7,19 +7,15 @@ device.
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 from jaxtyping import Array, Complex, Float
-from threadpoolctl import ThreadpoolController
 
+from deeppseudopot_jax.eigensolvers.blas_threads import threads_for
 from deeppseudopot_jax.eigensolvers.interface import Operator, States
-
-_WORTH_THREADS = 1000
-"""Rows below which several BLAS threads are slower than one."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +24,14 @@ class Dense:
 
     accepted: float = float("inf")
 
-    def __call__(
-        self,
-        operator: Operator,
-        n: int,
-        guess: Complex[Array, "row block"] | None = None,
-    ) -> States:
+    def following(self) -> "Dense":
+        """Itself: it knows no accuracy but the best."""
+        return self
+
+    def first_guess(self, operator: Operator, n: int) -> None:
+        """None is needed."""
+
+    def __call__(self, operator: Operator, n: int, guess: States | None = None) -> States:
         """The `n` lowest states; `guess` is not needed."""
         del guess
         matrix = operator.matrix()
@@ -77,8 +75,7 @@ def _solve_batch(matrices: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     size = matrices.shape[-1]
     energies = np.full((*batch, n), np.nan, np.finfo(matrices.dtype).dtype)
     vectors = np.full((*batch, size, n), np.nan, matrices.dtype)
-    threads = 1 if size < _WORTH_THREADS else None
-    with _blas().limit(limits=threads, user_api="blas"):
+    with threads_for(size):
         for index in np.ndindex(batch):
             if np.isfinite(matrices[index]).all():
                 with suppress(scipy.linalg.LinAlgError):  # what was not found stays NaN
@@ -86,9 +83,3 @@ def _solve_batch(matrices: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
                         matrices[index], subset_by_index=(0, n - 1), check_finite=False
                     )
     return energies, vectors
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The BLAS libraries that are loaded; looking for them takes a while."""
-    return ThreadpoolController()

@@ -49,15 +49,44 @@ def lowest_states(solver: Solver, n: int, build: Build, contents: Any) -> States
 def _hellmann_feynman(solver, n, build, primals, tangents):
     (contents,) = primals
     states = _accepted(solver, n, build, jax.tree.map(first_derivative_only, contents))
-
-    # Rebuilt in the backward pass from psi and the contents: nothing else is kept per k-point.
-    @jax.checkpoint
-    def energies(contents):
-        return build(contents).expectation(states.vectors)
-
-    _, change = jax.jvp(energies, primals, tangents)
+    change = _change(build, contents, tangents[0], states.vectors)
     zeros = jax.tree.map(jnp.zeros_like, states)
     return states, States(change, zeros.vectors, zeros.residuals)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def energies_of_states(
+    build: Build,
+    contents: Any,
+    energies: Float[Array, " band"],
+    vectors: Complex[Array, "row band"],
+) -> Float[Array, " band"]:
+    """`energies` of states found before, with their Hellmann-Feynman derivatives.
+
+    Args:
+        build: pure function from a pytree to the operator (static).
+        contents: what the operator depends on, differentiated with respect to its real arrays.
+        energies: eigenvalues of `build(contents)`.
+        vectors: their eigenvectors, held fixed.
+    """
+    del build, contents, vectors
+    return energies
+
+
+@energies_of_states.defjvp
+def _at_fixed_vectors(build, primals, tangents):
+    contents, energies, vectors = primals
+    return energies, _change(build, contents, tangents[0], vectors)
+
+
+def _change(build: Build, contents: Any, tangents: Any, vectors: Array) -> Array:
+    """<n| dH |n>, rebuilt in the backward pass: nothing but psi is kept per k-point."""
+
+    @jax.checkpoint
+    def energies(contents: Any) -> Array:
+        return build(contents).expectation(vectors)
+
+    return jax.jvp(energies, (contents,), (tangents,))[1]
 
 
 def _accepted(solver: Solver, n: int, build: Build, contents: Any) -> States:

@@ -1,6 +1,6 @@
 """What an eigensolver is: the lowest states of a Hermitian operator, with their residuals."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Complex, Float, Int
 
@@ -30,12 +30,13 @@ class States(NamedTuple):
     """The lowest states of one operator, energies ascending.
 
     `residuals` bounds every energy's error by |H psi - E psi|; NaN marks a failed solve, which the
-    caller must look at.
+    caller must look at. `preconditioner` is what an iterative solver can use again, None for others.
     """
 
     energies: Float[Array, " band"]
     vectors: Complex[Array, "row band"]
     residuals: Float[Array, " band"]
+    preconditioner: Any = None
 
 
 @runtime_checkable
@@ -47,17 +48,20 @@ class Solver(Protocol):
         """The largest residual (Ha) of a state that counts as found."""
         ...
 
-    def __call__(
-        self,
-        operator: Operator,
-        n: int,
-        guess: Complex[Array, "row block"] | None = None,
-    ) -> States:
+    def following(self) -> "Solver":
+        """The solver for a potential on the move: as accurate as its steps require."""
+        ...
+
+    def first_guess(self, operator: Operator, n: int) -> States | None:
+        """Where a solve from scratch begins; None for a solver that needs no guess."""
+        ...
+
+    def __call__(self, operator: Operator, n: int, guess: States | None = None) -> States:
         """At least the `n` lowest states, the wanted ones first.
 
         Args:
             operator: Hermitian.
             n: number of states that are wanted.
-            guess: start vectors for an iterative solver, as an earlier call returned them.
+            guess: what `first_guess` or an earlier call returned; without it, `first_guess`.
         """
         ...

@@ -1,80 +1,89 @@
 """The iterative solver: dense where that is faster, LOBPCG everywhere else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
-from jaxtyping import Array, Complex
+import jax.numpy as jnp
 
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.interface import Operator, States
-from deeppseudopot_jax.eigensolvers.lobpcg import lobpcg
+from deeppseudopot_jax.eigensolvers.lobpcg import Accuracy, lobpcg
+from deeppseudopot_jax.eigensolvers.preconditioner import low_part
 
 _SMALLEST_BASIS = 6
 """Rows per block vector below which a block method has no room: three blocks span the space."""
 
-_START_ROWS = 10
-"""Rows per block vector of the small dense problem that gives the first guess."""
-
+_LOW_ROWS = 10
+"""Rows per block vector of the small dense problem that gives guess and preconditioner."""
 
 _NOISE = 1e-2
 
 
 @dataclass(frozen=True)
 class Iterative:
-    """Block iteration from the last vectors, or from the states of a small part of the operator.
+    """Block iteration from the last states, or from those of a small part of the operator.
 
     Attributes:
-        accepted: residual norm (Ha) to converge to. Energies are then wrong by about its square
-            over the distance to the next level, far below 1e-6 eV.
+        accepted: largest residual norm (Ha) of a state that counts as found. Energies are then
+            wrong by about its square over the distance to the next level: 1e-4 is below 1e-6 eV.
+        tightest: residual norm (Ha) to converge to whatever the start.
+        fraction: of the start's residual that suffices, between these two bounds.
         max_steps: a solve that needs more has failed, and its residuals say so.
         spare: vectors beyond the wanted states; they watch for levels that come down.
         dense_up_to: dimension up to which dense is faster even with a guess.
-        dense_start_up_to: dimension up to which dense is faster without one.
     """
 
     accepted: float = 1e-5
+    tightest: float = 1e-5
+    fraction: float = 0.0
     max_steps: int = 60
-    spare: int = 6
-    dense_up_to: int = 300
-    dense_start_up_to: int = 700
+    spare: int = 4
+    dense_up_to: int = 150
 
-    def __call__(
-        self,
-        operator: Operator,
-        n: int,
-        guess: Complex[Array, "row block"] | None = None,
-    ) -> States:
+    def following(self) -> "Iterative":
+        """The same solver for a potential on the move: as accurate as its steps require.
+
+        A vector wrong by a small fraction of its last change gives a gradient wrong by a small
+        fraction of the gradient's last change. As the steps shrink, accuracy grows.
+        """
+        return replace(self, accepted=10.0 * self.tightest, fraction=0.03)
+
+    def first_guess(self, operator: Operator, n: int) -> States | None:
+        """Lowest states of the operator among its plane waves of lowest kinetic energy.
+
+        A little noise makes sure that no symmetry keeps the iteration away from a state.
+        """
+        if self._is_dense(operator, n):
+            return None
+        block = n + self.spare
+        preconditioner, energies, vectors = low_part(operator, _LOW_ROWS * block)
+        shape = operator.diagonal().shape[0], block
+        noise = jax.random.normal(jax.random.key(0), shape, vectors.dtype)
+        start = (_NOISE / shape[0] ** 0.5 * noise).at[preconditioner.rows].add(vectors[:, :block])
+        unknown = jnp.full(block, jnp.inf, energies.dtype)
+        return States(energies[:block], start, unknown, preconditioner)
+
+    def __call__(self, operator: Operator, n: int, guess: States | None = None) -> States:
         """The `n` lowest states and the spare ones.
 
         Raises:
             ValueError: if `guess` is not what an earlier call for as many states returned.
         """
-        dimension = operator.diagonal().shape[0]
-        block = min(n + self.spare, dimension)
-        if dimension <= max(self.dense_up_to, _SMALLEST_BASIS * block):
+        if self._is_dense(operator, n):
             return dense(operator, n)
-        if guess is None and dimension <= self.dense_start_up_to:
-            return dense(operator, block)
-        if guess is None:
-            guess = _first_guess(operator, block)
-        elif guess.shape != (dimension, block):
+        guess = guess or self.first_guess(operator, n)
+        shape = operator.diagonal().shape[0], n + self.spare
+        if guess is None or guess.preconditioner is None or guess.vectors.shape != shape:
+            found = None if guess is None else guess.vectors.shape
             raise ValueError(
-                f"the guess has shape {guess.shape}; {n} states of this operator need "
-                f"({dimension}, {block})"
+                f"the guess has shape {found}; {n} states of this operator need {shape}"
             )
-        return lobpcg(operator, n, guess, self.accepted, self.max_steps)
+        accuracy = Accuracy(self.tightest, self.accepted, self.fraction, self.max_steps)
+        return lobpcg(operator, n, guess.vectors, guess.preconditioner, accuracy)
 
-
-def _first_guess(operator: Operator, block: int) -> Complex[Array, "row block"]:
-    """Lowest states of the operator among its plane waves of lowest kinetic energy.
-
-    A little noise makes sure that no symmetry keeps the iteration away from a state.
-    """
-    small, rows = operator.restricted(_START_ROWS * block)
-    states = dense(small, block)
-    shape = operator.diagonal().shape[0], block
-    noise = jax.random.normal(jax.random.key(0), shape, states.vectors.dtype)
-    return (_NOISE / shape[0] ** 0.5 * noise).at[rows].add(states.vectors)
+    def _is_dense(self, operator: Operator, n: int) -> bool:
+        dimension = operator.diagonal().shape[0]
+        return dimension <= max(self.dense_up_to, _SMALLEST_BASIS * (n + self.spare))
 
 
 iterative = Iterative()

@@ -1,9 +1,15 @@
 """Locally optimal block preconditioned conjugate gradients: the lowest states from a good start.
 
-A. V. Knyazev, SIAM J. Sci. Comput. 23, 517 (2001), with the basis [X, W, P] orthonormalised
-through its Gram matrix as in Duersch et al., SIAM J. Sci. Comput. 40, C655 (2018), and the
-preconditioner of Teter, Payne and Allan, Phys. Rev. B 40, 12255 (1989). One product of the
-operator with a block of vectors per step; everything else is a matrix product.
+A. V. Knyazev, SIAM J. Sci. Comput. 23, 517 (2001). Each step seeks the lowest states in the span of
+the block X, its preconditioned residuals W and the last change P. Two things make it cheap: the product
+of the operator with W is in single precision, and the preconditioner is nearly exact where it
+matters, so that two or three steps follow a small change of the operator.
+
+A guess may have no part of a state, and then no residual tells. So the first step tries, in place of
+corrections that are not needed, the states of the plane waves of lowest kinetic energy.
+
+Single precision is safe because W enters with small weights: what it puts into H X is bounded
+(`drift`), and a bound that matters is removed by a product H X in full precision.
 """
 
 from typing import NamedTuple
@@ -13,27 +19,49 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from deeppseudopot_jax.eigensolvers.interface import Operator, States
-
-_DEPENDENT = 1e-12
-"""Gram eigenvalues below this fraction of the largest one are linear dependence, not directions."""
+from deeppseudopot_jax.eigensolvers.preconditioner import Preconditioner
+from deeppseudopot_jax.eigensolvers.rayleigh_ritz import lowest_combinations, ritz_combinations
+from deeppseudopot_jax.numerics import single
 
 _SETTLED, _SETTLED_AT_NO_HEIGHT = 0.3, 0.03
 """Residual of a spare vector, over its height above the window and at no height (Ha), up to which
 it is taken to stay there."""
 
-_OUT_OF_REACH = 1e6
-"""Ha: where dropped directions are put in the small eigenproblem."""
+_TOLERATED_DRIFT = 1e-3
+"""Of the tolerance on residuals: bound on the error of H X from single precision (Ha)."""
+
+
+_STEPS_IN_SINGLE_PRECISION = 10
+"""After so many the product H X is computed anew: at the floor of rounding, steps amplify it."""
+
+_NOTHING_NEW = 1e-6
+"""Part of a direction outside the block below which it is rounding."""
+
+
+class Accuracy(NamedTuple):
+    """When to stop: residuals (Ha) below `fraction` of the first ones, but within the two bounds."""
+
+    tightest: float
+    loosest: float
+    fraction: float
+    max_steps: int
 
 
 class _Iteration(NamedTuple):
-    """Block X with H X, search directions P with H P, energies and residual norms."""
+    """Block X and last change P (of no columns at first), both times H, energies and residuals.
+
+    `drift` (Ha) bounds what single precision has added to H X in the `recent` steps since it was
+    computed in full precision.
+    """
 
     X: Complex[Array, "row block"]
     HX: Complex[Array, "row block"]
-    P: Complex[Array, "row block"]
-    HP: Complex[Array, "row block"]
+    P: Complex[Array, "row change"]
+    HP: Complex[Array, "row change"]
     energies: Float[Array, " block"]
     residuals: Float[Array, " block"]
+    drift: Float[Array, ""]
+    recent: Int[Array, ""]
     step: Int[Array, ""]
 
 
@@ -41,8 +69,8 @@ def lobpcg(
     operator: Operator,
     n: int,
     guess: Complex[Array, "row block"],
-    tolerance: float,
-    max_steps: int,
+    preconditioner: Preconditioner,
+    accuracy: Accuracy,
 ) -> States:
     """The `n` lowest states from a block of at least `n` start vectors.
 
@@ -51,32 +79,48 @@ def lobpcg(
 
     Args:
         operator: Hermitian.
-        n: number of states whose residuals must fall below `tolerance`.
-        guess: linearly independent columns.
-        tolerance: on the residual norm |H psi - E psi| (Ha).
-        max_steps: upper bound on the steps; residuals tell whether it was enough.
+        n: number of states whose residuals must become small.
+        guess: start vectors; dependent ones give NaN.
+        preconditioner: from this operator or one like it.
+        accuracy: when to stop; residuals tell whether the steps were enough.
     """
-    diagonal = operator.diagonal()
-    X, HX, energies = _rotated(*_independent(operator, guess))
-    start = _Iteration(
-        X,
-        HX,
-        jnp.zeros_like(X),
-        jnp.zeros_like(X),
-        energies,
-        _column_norms(HX - X * energies),
-        jnp.asarray(0),
-    )
+    light = single(operator)
+    start = _exact(operator, guess, jnp.asarray(0))
+    first = jnp.max(start.residuals[:n])
+    tolerance = jnp.clip(accuracy.fraction * first, accuracy.tightest, accuracy.loosest)
 
     def unfinished(now: _Iteration) -> Array:
         accurate = jnp.all(now.residuals[:n] <= tolerance)
-        return (now.step < max_steps) & ~(accurate & _spare_vectors_are_settled(now, n))
+        settled = _spare_vectors_are_settled(now, n)
+        possible = (now.step < accuracy.max_steps) & jnp.isfinite(now.energies[0])
+        return possible & ~(accurate & settled)
+
+    def in_need_of_a_step(now: _Iteration) -> Array:
+        return unfinished(now) & (now.recent < _STEPS_IN_SINGLE_PRECISION)
+
+    def corrections(now: _Iteration) -> Array:
+        residuals = now.HX - now.X * now.energies
+        return preconditioner(residuals, now.energies, operator.diagonal())
 
     def step(now: _Iteration) -> _Iteration:
-        return _step(operator, diagonal, now)
+        return _step(light, corrections(now), now)
 
-    end = jax.lax.while_loop(unfinished, step, start)
-    return States(end.energies, end.X, end.residuals)
+    def probing_step(now: _Iteration) -> _Iteration:
+        probes = preconditioner.states(now.X.shape[1]).astype(now.X.dtype)
+        W = jnp.where(now.residuals <= tolerance, probes, corrections(now))
+        return _step(light, W, now)
+
+    def in_need_of_a_product(now: _Iteration) -> Array:
+        return unfinished(now) | (now.drift > _TOLERATED_DRIFT * tolerance)
+
+    def continued(now: _Iteration) -> _Iteration:
+        return jax.lax.while_loop(in_need_of_a_step, step, probing_step(now))
+
+    def renewed(now: _Iteration) -> _Iteration:
+        return continued(_exact(operator, now.X, now.step))
+
+    end = jax.lax.while_loop(in_need_of_a_product, renewed, continued(start))
+    return States(end.energies, end.X, end.residuals, preconditioner)
 
 
 def _spare_vectors_are_settled(now: _Iteration, n: int) -> Array:
@@ -89,76 +133,67 @@ def _spare_vectors_are_settled(now: _Iteration, n: int) -> Array:
     return jnp.all(now.residuals[n:] <= _SETTLED * height + _SETTLED_AT_NO_HEIGHT)
 
 
-def _step(operator: Operator, diagonal: Array, now: _Iteration) -> _Iteration:
-    block = now.X.shape[1]
-    W = _precondition(now.HX - now.X * now.energies, now.X, diagonal)
-    W = W - now.X @ (now.X.conj().T @ W)
-    W = W / jnp.maximum(_column_norms(W), jnp.finfo(diagonal.dtype).tiny)
-    Q = jnp.concatenate([W, now.P], axis=1)
-    HQ = jnp.concatenate([operator.apply(W), now.HP], axis=1)
-    Q, transform, kept = _orthonormalised(Q)
-    HQ = HQ @ transform
-    basis = jnp.concatenate([now.X, Q], axis=1)
-    products = jnp.concatenate([now.HX, HQ], axis=1)
-    kept = jnp.concatenate([jnp.ones(block, bool), kept])
-    energies, C = _small_eigh(basis, products, kept)
-    energies, C = energies[:block], C[:, :block]
-    X, HX = basis @ C, products @ C
-    P, HP = Q @ C[block:], HQ @ C[block:]
-    overlap = X.conj().T @ P
-    P, HP = P - X @ overlap, HP - HX @ overlap
-    norms = _column_norms(P)
-    scale = jnp.where(norms > 0, 1.0 / jnp.where(norms > 0, norms, 1.0), 0.0)
+def _exact(operator: Operator, vectors: Array, step: Array) -> _Iteration:
+    """An iteration from independent vectors, everything in full precision; NaN if they are not."""
+    HX = operator.apply(vectors)
+    energies, C = ritz_combinations(vectors.conj().T @ vectors, vectors.conj().T @ HX)
+    X, HX = vectors @ C, HX @ C
+    nothing = X[:, :0]
     return _Iteration(
-        X, HX, P * scale, HP * scale, energies, _column_norms(HX - X * energies), now.step + 1
+        X,
+        HX,
+        nothing,
+        nothing,
+        energies,
+        _column_norms(HX - X * energies),
+        jnp.zeros((), energies.dtype),
+        jnp.asarray(0),
+        step,
     )
 
 
-def _precondition(residuals: Array, X: Array, diagonal: Array) -> Array:
-    """Damps components of kinetic energy far above that of the state itself."""
-    kinetic = jnp.sum(jnp.abs(X) ** 2 * diagonal[:, None], axis=0)
-    x = diagonal[:, None] / (1.5 * jnp.maximum(kinetic, 1e-3))
-    smooth = 27.0 + x * (18.0 + x * (12.0 + x * 8.0))
-    return residuals * (smooth / (smooth + 16.0 * x**4))
+def _step(light: Operator, W: Array, now: _Iteration) -> _Iteration:
+    block = now.X.shape[1]
+    before = _column_norms(W)
+    W = W - now.X @ (now.X.conj().T @ W)
+    after = _column_norms(W)
+    new = after > _NOTHING_NEW * before
+    W = W * jnp.where(new, 1.0 / jnp.where(new, after, 1.0), 0.0)
+    HW = light.apply(single(W))
+    rounding = float(jnp.finfo(HW.dtype).eps)
+    lost = rounding if HW.dtype != W.dtype else 0.0
+    HW = HW.astype(W.dtype)
+
+    Q, HQ = jnp.concatenate([now.P, W], axis=1), jnp.concatenate([now.HP, HW], axis=1)
+    gram = _bordered(jnp.ones_like(now.energies), jnp.concatenate([now.X, Q], axis=1).conj().T @ Q)
+    # H stands on the left, because H X is known better than H W.
+    matrix = _bordered(now.energies, jnp.concatenate([now.HX, HQ], axis=1).conj().T @ Q)
+    energies, C = lowest_combinations(gram, matrix, now.energies, rounding)
+
+    P, HP = Q @ C[block:], HQ @ C[block:]
+    X, HX = now.X @ C[:block] + P, now.HX @ C[:block] + HP
+    return _Iteration(
+        X,
+        HX,
+        P,
+        HP,
+        energies,
+        _column_norms(HX - X * energies),
+        now.drift + lost * jnp.max(_column_norms(HP)),
+        now.recent + 1,
+        now.step + 1,
+    )
+
+
+def _bordered(diagonal: Array, columns: Array) -> Array:
+    """The Hermitian matrix with this diagonal upper left block and these last columns."""
+    block = diagonal.shape[0]
+    above = columns[:block]
+    top = jnp.concatenate([jnp.diag(diagonal).astype(columns.dtype), above], axis=1)
+    return jnp.concatenate(
+        [top, jnp.concatenate([above.conj().T, columns[block:]], axis=1)], axis=0
+    )
 
 
 def _column_norms(vectors: Array) -> Array:
     return jnp.sqrt(jnp.sum(vectors.real**2 + vectors.imag**2, axis=0))
-
-
-def _orthonormalised(vectors: Array) -> tuple[Array, Array, Array]:
-    """Orthonormal combinations `vectors @ transform`; dependent ones become zero, not `kept`."""
-    gram = vectors.conj().T @ vectors
-    weights, rotation = _eigh(gram)
-    kept = weights > _DEPENDENT * weights[-1]
-    transform = rotation * jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, weights, 1.0)), 0.0)
-    return vectors @ transform, transform, kept
-
-
-def _independent(operator: Operator, guess: Array) -> tuple[Array, Array]:
-    """An orthonormal block that spans the guess, and its product with the operator.
-
-    Dependent columns of the guess make room for random ones: a zero vector has no residual and
-    would pass for a state.
-    """
-    X, _, kept = _orthonormalised(guess)
-    noise = jax.random.normal(jax.random.key(1), X.shape, X.dtype)
-    X, _, _ = _orthonormalised(jnp.where(kept, X, noise - X @ (X.conj().T @ noise)))
-    return X, operator.apply(X)
-
-
-def _small_eigh(basis: Array, products: Array, kept: Array) -> tuple[Array, Array]:
-    """Rayleigh-Ritz in an orthonormal basis; directions not kept come last."""
-    matrix = basis.conj().T @ products + jnp.diag(jnp.where(kept, 0.0, _OUT_OF_REACH))
-    return _eigh(matrix)
-
-
-def _rotated(X: Array, HX: Array) -> tuple[Array, Array, Array]:
-    energies, C = _small_eigh(X, HX, jnp.ones(X.shape[1], bool))
-    return X @ C, HX @ C, energies
-
-
-def _eigh(matrix: Array) -> tuple[Array, Array]:
-    hermitian = 0.5 * (matrix + matrix.conj().T)
-    vectors, values = jax.lax.linalg.eigh(hermitian, lower=False, symmetrize_input=False)
-    return values, vectors

@@ -6,6 +6,9 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.records import record
 
+_LARGEST_DENSE_EXPECTATION = 400
+"""Plane waves up to which the derivative of <V> is faster by the matrix (docs/performance.md)."""
+
 
 @record
 class LocalPotential:
@@ -71,7 +74,13 @@ class Local:
         return spin_diagonal(matrix, n_spin)
 
     def expectation(self, psi: Complex[Array, "spin wave band"]) -> Float[Array, " band"]:
-        """<psi_n| V |psi_n> from the densities |psi_n(r)|^2: no N x N object, no second FFT."""
+        """<psi_n| V |psi_n>, by the matrix if it is small, else from the densities |psi_n(r)|^2.
+
+        Densities need no N x N cotangent and one FFT; among few waves a product is faster.
+        """
+        if self.dense is not None and self.dense.shape[0] <= _LARGEST_DENSE_EXPECTATION:
+            product = jnp.einsum("ij,sjn->sin", self.dense, psi)
+            return jnp.einsum("sin,sin->n", psi.conj(), product).real
         amplitudes = self._to_grid(psi)
         density = jnp.sum(amplitudes.real**2 + amplitudes.imag**2, axis=0)
         n_points = self.potential.real_space.size

@@ -8,7 +8,7 @@ from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.eigensolvers.hellmann_feynman import lowest_states
 from deeppseudopot_jax.hamiltonian.assemble import build_field
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.observables.states import build_hamiltonian, over_k
+from deeppseudopot_jax.observables.states import at_every_k, build_hamiltonian, over_k
 from deeppseudopot_jax.potentials.compose import form_factors as _form_factors
 from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.units import HARTREE_IN_EV
@@ -25,17 +25,12 @@ def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]
         problem: from `build_problem`.
         params: from `initial_params`, or any pytree of the same structure.
     """
-    levels = []
-    for group in problem.groups:
 
-        def one_system(
-            tables: SystemTables, k_points: Array, group: SystemGroup = group
-        ) -> Float[Array, "kpt level"]:
-            sizes = group.n_levels, group.n_chunks
-            return _system_levels(problem, tables, params, k_points, *sizes)
+    def at_k(group: SystemGroup, contents: tuple) -> Array:
+        solver, n = problem.solver, group.n_levels
+        return lowest_states(solver, n, build_hamiltonian, contents).energies
 
-        levels.append(jax.vmap(one_system)(group.tables, group.k_points))
-    return bands_of_levels(problem, tuple(levels))
+    return bands_of_levels(problem, at_every_k(problem, params, at_k))
 
 
 def bands_of_levels(

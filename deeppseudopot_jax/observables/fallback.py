@@ -29,7 +29,12 @@ def with_dense_fallback(
             block = repaired[index].energies.shape[-1]
             found = _dense_states(problem, params, index, int(position), int(k), block)
             rows, columns = repaired[index].vectors.shape[-2:]  # none where they are not kept
-            found = found._replace(vectors=found.vectors[:rows, :columns])
+            found = found._replace(
+                vectors=found.vectors[:rows, :columns],
+                preconditioner=jax.tree.map(
+                    lambda leaf, at=(position, k): leaf[at], repaired[index].preconditioner
+                ),
+            )
             repaired[index] = jax.tree.map(
                 lambda leaf, new, at=(position, k): leaf.at[at].set(new), repaired[index], found
             )

@@ -1,16 +1,19 @@
 """The lowest states at every k-point, and their energies as functions of the parameters.
 
-Solving and differentiating are apart: `solve` finds vectors, from a guess if there is one;
-`levels_of` gives their expectation values, whose derivatives at fixed vectors are the
-Hellmann-Feynman forces. Training keeps the vectors from step to step.
+Solving and differentiating are apart: `solve` finds states, from earlier ones if there are any;
+`levels_of` gives their energies with the derivatives at fixed vectors, which are the
+Hellmann-Feynman forces. Training keeps the states from step to step.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.batching import SystemGroup
+from deeppseudopot_jax.eigensolvers.hellmann_feynman import energies_of_states
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.hamiltonian.assemble import (
     Channels,
@@ -20,17 +23,23 @@ from deeppseudopot_jax.hamiltonian.assemble import (
     hamiltonian_at,
 )
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.numerics import after
 from deeppseudopot_jax.problem import Problem
 
-Vectors = tuple[Array, ...]
-"""Wave functions of every group of systems, each (system, kpt, row, block)."""
+Guesses = tuple[States | None, ...]
+"""What every group's solves begin with, stacked over (system, kpt); None for dense solvers."""
 
 
-def solve(
-    problem: Problem,
-    params: dict,
-    guess: Vectors | None = None,
-) -> tuple[States, ...]:
+def first_guesses(problem: Problem, params: dict) -> Guesses:
+    """Where solves from scratch begin; also the preconditioners of this potential."""
+
+    def at_k(group: SystemGroup, contents: tuple) -> States | None:
+        return problem.solver.first_guess(build_hamiltonian(contents), group.n_levels)
+
+    return at_every_k(problem, params, at_k)
+
+
+def solve(problem: Problem, params: dict, guesses: Guesses | None = None) -> tuple[States, ...]:
     """The lowest states of every group, stacked over its systems and k-points; energies in Ha.
 
     Nothing here is differentiable. A state whose residual is above what the solver accepts, or NaN,
@@ -39,59 +48,64 @@ def solve(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        guess: vectors of an earlier solve, to start an iterative solver from.
+        guesses: from `first_guesses` or an earlier solve; without them, `first_guesses`.
     """
-    found = []
-    for index, group in enumerate(problem.groups):
-        start = () if guess is None else (guess[index],)
 
-        def one_system(
-            tables: SystemTables, k_points: Array, *start: Array, group: Any = group
-        ) -> States:
-            def at_k(contents: tuple, *start: Array) -> States:
-                operator = build_hamiltonian(contents)
-                vectors = start[0] if start else None
-                return problem.solver(operator, group.n_levels, vectors)
+    def at_k(group: SystemGroup, contents: tuple, guess: States | None = None) -> States:
+        return problem.solver(build_hamiltonian(contents), group.n_levels, guess)
 
-            field = build_field(tables, problem.channels, params)
-            chunks = group.n_chunks
-            return over_k(at_k, tables, problem.channels, field, k_points, chunks, *start)
-
-        found.append(jax.vmap(one_system)(group.tables, group.k_points, *start))
-    return tuple(found)
+    return at_every_k(problem, params, at_k, guesses)
 
 
 def solve_levels(problem: Problem, params: dict) -> tuple[States, ...]:
     """`solve` with empty vectors: those of many k-points would fill the memory."""
-    return tuple(
-        states._replace(vectors=states.vectors[..., :0, :0]) for states in solve(problem, params)
-    )
+
+    def at_k(group: SystemGroup, contents: tuple) -> States:
+        found = problem.solver(build_hamiltonian(contents), group.n_levels)
+        return States(found.energies, found.vectors[:0, :0], found.residuals)
+
+    return at_every_k(problem, params, at_k)
 
 
 def levels_of(
-    problem: Problem, params: dict, vectors: Vectors
+    problem: Problem, params: dict, states: tuple[States, ...]
 ) -> tuple[Float[Array, "system kpt level"], ...]:
-    """Energies (Ha) of given states of every group, differentiable in the parameters.
+    """The wanted energies (Ha) of solved states of every group, differentiable in the parameters.
 
-    The wave functions are rebuilt on the grid in the backward pass, so that nothing but `vectors`
-    is kept for every k-point.
+    Args:
+        problem: from `build_problem`.
+        params: the parameters that the states belong to.
+        states: from `solve`.
     """
-    found = []
-    for group, states in zip(problem.groups, vectors, strict=True):
+
+    def at_k(group: SystemGroup, contents: tuple, states: States) -> Array:
+        wanted = states.energies[: group.n_levels], states.vectors[:, : group.n_levels]
+        return energies_of_states(build_hamiltonian, contents, *wanted)
+
+    return at_every_k(problem, params, at_k, jax.lax.stop_gradient(states))
+
+
+def at_every_k(
+    problem: Problem, params: dict, at_k: Callable[..., Any], given: Any = None
+) -> tuple[Any, ...]:
+    """`at_k(group, contents[, given at k])` at all k-points of all systems, group after group.
+
+    `contents` is what `build_hamiltonian` takes; `given` has one pytree per group.
+    """
+    found: list[Any] = []
+    for index, group in enumerate(problem.groups):
 
         def one_system(
-            tables: SystemTables, k_points: Array, states: Array, group: Any = group
-        ) -> Array:
-            @jax.checkpoint
-            def at_k(contents: tuple, states: Array) -> Array:
-                return build_hamiltonian(contents).expectation(states)
-
+            tables: SystemTables, k_points: Array, *arguments: Any, group: Any = group
+        ) -> Any:
             field = build_field(tables, problem.channels, params)
+            here = partial(at_k, group)
             chunks = group.n_chunks
-            return over_k(at_k, tables, problem.channels, field, k_points, chunks, states)
+            return over_k(here, tables, problem.channels, field, k_points, chunks, *arguments)
 
-        wanted = jax.lax.stop_gradient(states[..., : group.n_levels])
-        found.append(jax.vmap(one_system)(group.tables, group.k_points, wanted))
+        arguments = (group.k_points,) if given is None else (group.k_points, given[index])
+        arguments = after(arguments, found[-1:])
+        found.append(jax.vmap(one_system)(group.tables, *arguments))
     return tuple(found)
 
 
@@ -102,7 +116,7 @@ def over_k(
     field: Field,
     k_points: Float[Array, "kpt 3"],
     n_chunks: int,
-    *per_k: Array,
+    *per_k: Any,
 ) -> Any:
     """`at_k(contents, *per_k)` at every k-point of a system, results stacked.
 
@@ -112,13 +126,13 @@ def over_k(
     integers, mask = tables.wave_integers, tables.wave_mask
     if tables.own_sets:
 
-        def point(k_point: Array, *rest: Array) -> Any:
+        def point(k_point: Array, *rest: Any) -> Any:
             return at_k((tables, channels, field, k_point, *rest[:2]), *rest[2:])
 
         arguments = (k_points, integers, mask, *per_k)
     else:
 
-        def point(k_point: Array, *rest: Array) -> Any:
+        def point(k_point: Array, *rest: Any) -> Any:
             return at_k((tables, channels, field, k_point, integers[0], mask[0]), *rest)
 
         arguments = (k_points, *per_k)

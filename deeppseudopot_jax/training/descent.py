@@ -15,22 +15,24 @@ from jaxtyping import Array, Float
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.fallback import largest_deviation, with_dense_fallback
-from deeppseudopot_jax.observables.states import Vectors, levels_of, solve
+from deeppseudopot_jax.observables.states import Guesses, first_guesses, levels_of, solve
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.trainable import Split, merge
 
-_UPDATES_BETWEEN_CHECKS = 25
-_TOLERATED_DEVIATION = 4e-8  # Ha, 1e-6 eV
+_UPDATES_BETWEEN_PRECONDITIONERS = 25
+_UPDATES_BEFORE_CHECKS = (25, 50, 100, 200)
+_UPDATES_BETWEEN_LATER_CHECKS = 400
+_TOLERATED_DEVIATION = 4e-7  # Ha, 1e-5 eV: far above the error of an accepted state
 
 CostOfBands = Callable[[Problem, dict, list[Array]], Float[Array, ""]]
 
 
 class TrainingState(NamedTuple):
-    """What the next update needs; `vectors` is None before the first."""
+    """What the next update needs; `states` is None before the first."""
 
     trainable: dict
     optimizer_state: optax.OptState
-    vectors: Vectors | None = None
+    states: tuple[States, ...] | None = None
     updates: int = 0
 
 
@@ -57,6 +59,7 @@ class Descent:
     _move: Callable = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._begin = jax.jit(first_guesses)
         self._solve = jax.jit(solve)
         self._move = jax.jit(self._differentiate_and_move)
 
@@ -64,26 +67,34 @@ class Descent:
         self, problem: Problem, frozen: dict, state: TrainingState
     ) -> tuple[TrainingState, StepInfo]:
         """One update; the energies of `info.cost` belong to the parameters of `state`."""
+        problem = problem.replace(solver=problem.solver.following())
         params = merge(Split(state.trainable, frozen))
-        states = self._solve(problem, params, state.vectors)
+        guesses = state.states
+        if state.updates % _UPDATES_BETWEEN_PRECONDITIONERS == 0 or guesses is None:
+            fresh = self._begin(problem, params)
+            guesses = fresh if guesses is None else _with_preconditioners(guesses, fresh)
+        states = self._solve(problem, params, guesses)
         missed = self._misses_levels(problem, params, states, state.updates)
         if missed:
-            states = self._solve(problem, params, None)
+            states = self._solve(problem, params, self._begin(problem, params))
         states, fallbacks = with_dense_fallback(problem, params, states)
-        vectors = tuple(group.vectors for group in states)
         trainable, optimizer_state, cost, norms = self._move(
-            problem, frozen, state.trainable, state.optimizer_state, vectors
+            problem, frozen, state.trainable, state.optimizer_state, states
         )
         info = StepInfo(cost, norms, fallbacks, missed)
-        return TrainingState(trainable, optimizer_state, vectors, state.updates + 1), info
+        return TrainingState(trainable, optimizer_state, states, state.updates + 1), info
 
     @staticmethod
     def _misses_levels(
         problem: Problem, params: dict, states: tuple[States, ...], updates: int
     ) -> bool:
         """A spot check now and then; the first update started from scratch and needs none."""
-        turn, rest = divmod(updates, _UPDATES_BETWEEN_CHECKS)
-        if rest or not turn:
+        later, rest = divmod(updates, _UPDATES_BETWEEN_LATER_CHECKS)
+        if updates in _UPDATES_BEFORE_CHECKS:
+            turn = _UPDATES_BEFORE_CHECKS.index(updates)
+        elif later and not rest:
+            turn = len(_UPDATES_BEFORE_CHECKS) + later
+        else:
             return False
         return largest_deviation(problem, params, states, turn) > _TOLERATED_DEVIATION
 
@@ -93,14 +104,23 @@ class Descent:
         frozen: dict,
         trainable: dict,
         optimizer_state: optax.OptState,
-        vectors: Vectors,
+        states: tuple[States, ...],
     ) -> tuple[dict, optax.OptState, Array, dict[str, Array]]:
         def total(trainable: dict) -> Array:
             params = merge(Split(trainable, frozen))
-            bands = bands_of_levels(problem, levels_of(problem, params, vectors))
+            bands = bands_of_levels(problem, levels_of(problem, params, states))
             return self.cost(problem, params, bands)
 
         cost, gradient = jax.value_and_grad(total)(trainable)
         updates, optimizer_state = self.optimizer.update(gradient, optimizer_state, trainable)
         norms = {name: optax.tree.norm(part) for name, part in gradient.items()}
         return optax.apply_updates(trainable, updates), optimizer_state, cost, norms
+
+
+def _with_preconditioners(old: tuple[States, ...], fresh: Guesses) -> tuple[States, ...]:
+    """The old states with preconditioners of the present potential."""
+    pairs = zip(old, fresh, strict=True)
+    return tuple(
+        states if new is None else states._replace(preconditioner=new.preconditioner)
+        for states, new in pairs
+    )

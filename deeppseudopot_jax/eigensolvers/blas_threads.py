@@ -1,0 +1,40 @@
+"""Threads of the BLAS library behind the dense eigensolvers.
+
+XLA solves batches of small matrices with SciPy's LAPACK on threads of its own. Several BLAS threads
+below each of those deadlock (few cores) or corrupt the heap (many cores, JAX issue 39292), so that
+SciPy's BLAS is kept to one thread, except in large solves called from here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import scipy.linalg
+from threadpoolctl import ThreadpoolController
+
+_WORTH_THREADS = 1000
+"""Rows below which several BLAS threads are slower than one."""
+
+
+def keep_to_one_thread() -> None:
+    """From now on SciPy's BLAS, and what XLA calls of it, uses one thread."""
+    controller, _ = _scipy_blas()
+    controller.limit(limits=1)
+
+
+@contextmanager
+def threads_for(n_rows: int) -> Iterator[None]:
+    """As many BLAS threads as the environment allows for one large matrix, one for small ones."""
+    controller, n_threads = _scipy_blas()
+    with controller.limit(limits=n_threads if n_rows >= _WORTH_THREADS else 1):
+        yield
+
+
+@cache
+def _scipy_blas() -> tuple[ThreadpoolController, int]:
+    """SciPy's own BLAS, and its number of threads before it was limited."""
+    name = scipy.linalg.__name__.split(".")[0]
+    everything = ThreadpoolController().select(user_api="blas")
+    paths = [library["filepath"] for library in everything.info() if name in library["filepath"]]
+    controller = everything.select(filepath=paths) if paths else everything
+    return controller, max((library["num_threads"] for library in controller.info()), default=1)
