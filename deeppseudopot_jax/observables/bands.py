@@ -1,14 +1,15 @@
 """Band energies of all systems, k-points in chunks, systems and k-points vectorised."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.eigensolvers.hellmann_feynman import lowest_states
-from deeppseudopot_jax.hamiltonian.assemble import build_field
-from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.observables.states import build_hamiltonian, over_k
+from deeppseudopot_jax.observables.states import build_hamiltonian, over_group
+from deeppseudopot_jax.parallel import gathered
 from deeppseudopot_jax.potentials.compose import form_factors as _form_factors
 from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.units import HARTREE_IN_EV
@@ -25,17 +26,8 @@ def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]
         problem: from `build_problem`.
         params: from `initial_params`, or any pytree of the same structure.
     """
-    levels = []
-    for group in problem.groups:
-
-        def one_system(
-            tables: SystemTables, k_points: Array, group: SystemGroup = group
-        ) -> Float[Array, "kpt level"]:
-            sizes = group.n_levels, group.n_chunks
-            return _system_levels(problem, tables, params, k_points, *sizes)
-
-        levels.append(jax.vmap(one_system)(group.tables, group.k_points))
-    return bands_of_levels(problem, tuple(levels))
+    levels = tuple(_levels(problem, group, params) for group in problem.groups)
+    return bands_of_levels(problem, levels)
 
 
 def bands_of_levels(
@@ -77,19 +69,19 @@ def energies_at(
         IndexError: if there is no such system.
         ValueError: if `basis_sphere = kG` and `k_points` is given: those bases belong to k-points.
     """
-    group, position = _locate(problem, system)
-    tables = jax.tree.map(lambda leaf: leaf[position], group.tables)
+    group = _alone(problem, system)
     target = problem.targets[system]
-    if k_points is not None and tables.own_sets:
+    if k_points is not None and group.tables.own_sets:
         raise ValueError("with basis_sphere = kG the energies exist at the system's own k-points")
-    if k_points is None:
-        k_points, n_k, n_chunks = group.k_points[position], target.n_k, group.n_chunks
-    else:
+    n_k = target.n_k
+    if k_points is not None:
         n_k = len(k_points)
-        n_chunks, padded = chunks(n_k, tables.dimension**2, problem.dtype)
+        shards = 1 if group.layout is None else group.layout.kpt_shards
+        n_chunks, padded = chunks(n_k, group.tables.dimension**2, problem.dtype, shards)
         k_points = jnp.concatenate([k_points, jnp.repeat(k_points[-1:], padded - n_k, axis=0)])
-    levels = _system_levels(problem, tables, params, k_points, group.n_levels, n_chunks, strain)
-    return HARTREE_IN_EV * _repeat_spin(levels[:n_k], tables.n_spin)[:, : target.n_bands]
+        group = group.replace(k_points=k_points[None], n_chunks=n_chunks)
+    (levels,) = _levels(problem, group, params, strain)
+    return HARTREE_IN_EV * _repeat_spin(levels[:n_k], group.tables.n_spin)[:, : target.n_bands]
 
 
 def form_factors(
@@ -100,29 +92,34 @@ def form_factors(
     return _form_factors(problem.local, params, q, problem.channels.long_range_gamma)
 
 
-def _locate(problem: Problem, system: int) -> tuple[SystemGroup, int]:
+def _alone(problem: Problem, system: int) -> SystemGroup:
+    """The group of one system, k-points split as in the group it is in."""
     for group in problem.groups:
         if system in group.members:
-            return group, group.members.index(system)
+            at = group.members.index(system)
+            tables, k_points = jax.tree.map(
+                lambda leaf: leaf[at : at + 1], (group.tables, group.k_points)
+            )
+            layout = group.layout and replace(group.layout, system_axes=())
+            return group.replace(
+                tables=tables, k_points=k_points, members=(system,), layout=layout
+            )
     raise IndexError(f"system {system}: the problem has systems 0 to {len(problem.targets) - 1}")
 
 
-def _system_levels(
+def _levels(
     problem: Problem,
-    tables: SystemTables,
+    group: SystemGroup,
     params: dict,
-    k_points: Float[Array, "kpt 3"],
-    n_levels: int,
-    n_chunks: int,
     strain: Float[Array, "3 3"] | None = None,
-) -> Float[Array, "kpt level"]:
-    """Levels (Ha) of one system, solved and differentiable; NaN where the solver has failed."""
+) -> Float[Array, "system kpt level"]:
+    """Levels (Ha) of a group, solved and differentiable; NaN where the solver has failed."""
 
     def at_k(contents: tuple) -> Array:
-        return lowest_states(problem.solver, n_levels, build_hamiltonian, contents).energies
+        return lowest_states(problem.solver, group.n_levels, build_hamiltonian, contents).energies
 
-    field = build_field(tables, problem.channels, params, strain)
-    return over_k(at_k, tables, problem.channels, field, k_points, n_chunks)
+    levels = over_group(at_k, group, problem.channels, params, strain=strain)
+    return gathered(group.layout, levels)
 
 
 def _repeat_spin(levels: Array, n_spin: int) -> Array:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.batching import SystemGroup
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.hamiltonian.assemble import (
     Channels,
@@ -20,6 +22,7 @@ from deeppseudopot_jax.hamiltonian.assemble import (
     hamiltonian_at,
 )
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.parallel import gathered, spread
 from deeppseudopot_jax.problem import Problem
 
 Vectors = tuple[Array, ...]
@@ -45,19 +48,11 @@ def solve(
     for index, group in enumerate(problem.groups):
         start = () if guess is None else (guess[index],)
 
-        def one_system(
-            tables: SystemTables, k_points: Array, *start: Array, group: Any = group
-        ) -> States:
-            def at_k(contents: tuple, *start: Array) -> States:
-                operator = build_hamiltonian(contents)
-                vectors = start[0] if start else None
-                return problem.solver(operator, group.n_levels, vectors)
+        def at_k(contents: tuple, *start: Array, group: SystemGroup = group) -> States:
+            operator = build_hamiltonian(contents)
+            return problem.solver(operator, group.n_levels, start[0] if start else None)
 
-            field = build_field(tables, problem.channels, params)
-            chunks = group.n_chunks
-            return over_k(at_k, tables, problem.channels, field, k_points, chunks, *start)
-
-        found.append(jax.vmap(one_system)(group.tables, group.k_points, *start))
+        found.append(over_group(at_k, group, problem.channels, params, *start))
     return tuple(found)
 
 
@@ -78,21 +73,63 @@ def levels_of(
     """
     found = []
     for group, states in zip(problem.groups, vectors, strict=True):
-
-        def one_system(
-            tables: SystemTables, k_points: Array, states: Array, group: Any = group
-        ) -> Array:
-            @jax.checkpoint
-            def at_k(contents: tuple, states: Array) -> Array:
-                return build_hamiltonian(contents).expectation(states)
-
-            field = build_field(tables, problem.channels, params)
-            chunks = group.n_chunks
-            return over_k(at_k, tables, problem.channels, field, k_points, chunks, states)
-
         wanted = jax.lax.stop_gradient(states[..., : group.n_levels])
-        found.append(jax.vmap(one_system)(group.tables, group.k_points, wanted))
+        levels = over_group(_expectation, group, problem.channels, params, wanted)
+        found.append(gathered(group.layout, levels))
     return tuple(found)
+
+
+@jax.checkpoint
+def _expectation(contents: tuple, states: Array) -> Array:
+    return build_hamiltonian(contents).expectation(states)
+
+
+def over_group(
+    at_k: Callable[..., Any],
+    group: SystemGroup,
+    channels: Channels,
+    params: dict,
+    *per_k: Array,
+    strain: Float[Array, "3 3"] | None = None,
+) -> Any:
+    """`at_k(contents, *per_k)` at every k-point of every system; results are (system, kpt, ...).
+
+    Where the group lies on several devices, every device does its own systems and k-points.
+
+    Args:
+        at_k: a function of what `build_hamiltonian` takes, and of its part of `per_k`.
+        group: systems and k-points.
+        channels: of the problem.
+        params: potential parameters.
+        per_k: arrays (system, kpt, ...).
+        strain: of the crystals, as in `build_field`.
+    """
+
+    def share(
+        tables: SystemTables, k_points: Array, shared: tuple[Channels, dict, Any], *per_k: Array
+    ) -> Any:
+        channels, params, strain = shared
+
+        def one_system(tables: SystemTables, k_points: Array, *per_k: Array) -> Any:
+            field = build_field(tables, channels, params, strain)
+            return over_k(at_k, tables, channels, field, k_points, group.n_chunks, *per_k)
+
+        return jax.vmap(one_system)(tables, k_points, *per_k)
+
+    return on_devices(share, group, (channels, params, strain), *per_k)
+
+
+def on_devices(share: Callable[..., Any], group: SystemGroup, shared: Any, *per_k: Array) -> Any:
+    """`share(tables, k_points, shared, *per_k)`, with each device's part of all but `shared`.
+
+    What `share` returns has the axes (system, kpt, ...).
+    """
+    arguments = (group.tables, group.k_points, shared, *per_k)
+    if group.layout is None:
+        return share(*arguments)
+    split = group.layout.per_k
+    specs = (group.table_specs(group.layout), split, PartitionSpec(), *(split for _ in per_k))
+    return spread(share, group.layout, specs, *arguments)
 
 
 def over_k(
