@@ -5,7 +5,9 @@ devices.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,11 +41,11 @@ class SystemGroup:
     n_chunks: int = static()
     layout: Layout | None = static()
 
-    def table_specs(self, layout: Layout) -> SystemTables:
+    def table_specs(self, layout: Layout) -> Any:
         """The split of every table: over systems, and over k-points where these own their sets."""
-        specs: SystemTables = jax.tree.map(lambda _: layout.per_system, self.tables)
+        specs: Any = jax.tree.map(lambda _: layout.per_system, self.tables)
         if self.tables.own_sets:
-            specs = specs.replace(wave_integers=layout.per_k, wave_mask=layout.per_k)
+            specs = replace(specs, wave_integers=layout.per_k, wave_mask=layout.per_k)
         return specs
 
 
@@ -105,13 +107,14 @@ def laid_out(group: SystemGroup, n_k: int, layout: Layout) -> SystemGroup:
     elements = len(group.members) // layout.system_shards * group.tables.dimension**2
     n_chunks, padded = chunks(n_k, elements, group.k_points.dtype, layout.kpt_shards)
 
-    def place(leaf: Array, spec: PartitionSpec) -> Array:
+    def place(leaf: Array, spec: PartitionSpec) -> Any:
+        whole = np.asarray(leaf)
         if spec == layout.per_k:
-            found = np.asarray(leaf)[:, :n_k]
-            leaf = np.stack([repeat_last(of_system, padded) for of_system in found])
-        return placed(layout.mesh, spec, leaf)
+            whole = np.stack([repeat_last(of_system[:n_k], padded) for of_system in whole])
+        return placed(layout.mesh, spec, whole)
 
-    return group.replace(
+    return replace(
+        group,
         tables=jax.tree.map(place, group.tables, group.table_specs(layout)),
         k_points=place(group.k_points, layout.per_k),
         n_chunks=n_chunks,
@@ -119,9 +122,7 @@ def laid_out(group: SystemGroup, n_k: int, layout: Layout) -> SystemGroup:
     )
 
 
-def chunks(
-    n_k: int, matrix_elements: int, dtype: jnp.dtype, shards: int = 1
-) -> tuple[int, int]:
+def chunks(n_k: int, matrix_elements: int, dtype: jnp.dtype, shards: int = 1) -> tuple[int, int]:
     """Chunks of one device, and k-points padded to fill all devices, that bound the matrices.
 
     Args:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
@@ -58,39 +59,39 @@ def layout_of(mesh: Mesh, n_systems: int) -> Layout:
     return Layout(mesh, (SYSTEM,), (KPT,))
 
 
-def device_mesh(
-    groups: Sequence[tuple[int, int, int]],
-    devices: Sequence[jax.Device] | None = None,
-    replicas: int = 1,
-) -> Mesh:
-    """The mesh of the given devices on which the busiest one has the least to do.
+def device_mesh(devices: Sequence[jax.Device], n_systems: int, replicas: int) -> Mesh:
+    """Devices in `n_systems` parts for systems, `replicas` for replicas, the rest for k-points.
+
+    Raises:
+        ValueError: if these do not divide the number of devices.
+    """
+    if len(devices) % (n_systems * replicas):
+        raise ValueError(
+            f"{len(devices)} devices cannot be split into {n_systems} parts for systems times "
+            f"{replicas} for replicas"
+        )
+    shape = n_systems, -1, replicas
+    return Mesh(np.array(devices).reshape(shape), (SYSTEM, KPT, REPLICA))
+
+
+def best_system_split(groups: Sequence[tuple[int, int, int]], n_devices: int) -> int:
+    """Parts of the axis of systems with which the busiest device has the least to do.
 
     Args:
         groups: number of systems, of k-points and of rows of H of every group of systems.
-        devices: all devices of all processes where None.
-        replicas: parts that replicas of a problem are split into.
-
-    Raises:
-        ValueError: if `replicas` does not divide the number of devices.
+        n_devices: for systems and k-points.
     """
-    devices = jax.devices() if devices is None else devices
-    n = len(devices) // replicas
-    if n * replicas != len(devices):
-        raise ValueError(f"{len(devices)} devices cannot be split into {replicas} for replicas")
 
-    def work(n_systems: int) -> int:
-        """Of the busiest device, in solved matrix elements times rows."""
+    def work(parts: int) -> int:
         total = 0
         for systems, k_points, rows in groups:
-            split = systems % n_systems == 0
-            local_systems = systems // n_systems if split else systems
-            local_k_points = -(-k_points // (n // n_systems if split else n))
+            splits = systems % parts == 0  # as `layout_of` has it
+            local_systems = systems // parts if splits else systems
+            local_k_points = -(-k_points // (n_devices // parts if splits else n_devices))
             total += local_systems * local_k_points * rows**3
         return total
 
-    n_systems = min((i for i in range(1, n + 1) if n % i == 0), key=work)
-    shape = n_systems, n // n_systems, replicas
-    return Mesh(np.array(devices).reshape(shape), (SYSTEM, KPT, REPLICA))
+    return min((i for i in range(1, n_devices + 1) if n_devices % i == 0), key=work)
 
 
 def spread(
@@ -121,7 +122,9 @@ def gathered(layout: Layout | None, tree: Tree) -> Tree:
 def placed(mesh: Mesh | None, spec: P, tree: Tree) -> Tree:
     """Arrays that every process holds whole, split over the mesh; as they are without one.
 
-    With `P()` every device holds a copy. Nothing is sent: each process cuts out its own parts.
+    With `P()` every device holds a copy, with `P(REPLICA)` its part of a leading axis of replicas
+    (to be used under `jax.vmap(..., spmd_axis_name=REPLICA)`). Nothing is sent: each process cuts
+    out its own parts.
     """
     if mesh is None:
         return tree
@@ -132,6 +135,17 @@ def placed(mesh: Mesh | None, spec: P, tree: Tree) -> Tree:
         return jax.make_array_from_callback(whole.shape, sharding, lambda part: whole[part])
 
     return jax.tree.map(place, tree)
+
+
+def local(tree: Tree) -> Tree:
+    """Arrays that all devices hold whole, as arrays of this process alone."""
+
+    def fetch(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            return jnp.asarray(np.asarray(leaf))
+        return leaf
+
+    return jax.tree.map(fetch, tree)
 
 
 def on_host(tree: Any) -> Any:

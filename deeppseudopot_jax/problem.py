@@ -1,7 +1,9 @@
 """A fitting problem: everything that does not depend on the parameters, built once."""
 
+from dataclasses import replace
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
@@ -16,7 +18,7 @@ from deeppseudopot_jax.hamiltonian.assemble import Channels, SeparableChannel
 from deeppseudopot_jax.hamiltonian.nonlocal_ import nonlocal_channel
 from deeppseudopot_jax.hamiltonian.spin_orbit import spin_orbit_channel
 from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
-from deeppseudopot_jax.parallel import device_mesh, layout_of, placed
+from deeppseudopot_jax.parallel import best_system_split, device_mesh, layout_of, placed
 from deeppseudopot_jax.potentials.compose import LocalModel
 from deeppseudopot_jax.potentials.networks import network_model
 from deeppseudopot_jax.potentials.zunger import ZungerModel
@@ -154,32 +156,35 @@ def build_problem(
     )
 
 
-def distribute(problem: Problem, mesh: Mesh | None = None) -> Problem:
-    """The same problem on several devices, systems and k-points split among them.
+def distribute(problem: Problem, replicas: int = 1) -> Problem:
+    """The same problem on all devices of all processes, systems and k-points split among them.
 
     With several processes every one of them has to call this, with the same problem. On a single
     device nothing changes.
 
     Args:
         problem: from `build_problem`.
-        mesh: with the axes of `parallel.device_mesh`; by default one of all devices of all
-            processes, shaped so that the busiest device has the least to do.
+        replicas: parts that the devices are split into for replicas, each with the whole problem.
+
+    Raises:
+        ValueError: if `replicas` does not divide the number of devices.
     """
-    n_k = [max(problem.targets[i].n_k for i in group.members) for group in problem.groups]
-    if mesh is None:
-        sizes = [
-            (len(group.members), n, group.tables.dimension)
-            for group, n in zip(problem.groups, n_k, strict=True)
-        ]
-        mesh = device_mesh(sizes)
-    if mesh.size == 1:
+    devices = jax.devices()
+    if len(devices) == 1:
         return problem
+    n_k = [max(problem.targets[i].n_k for i in group.members) for group in problem.groups]
+    sizes = [
+        (len(group.members), n, group.tables.dimension)
+        for group, n in zip(problem.groups, n_k, strict=True)
+    ]
+    n_systems = best_system_split(sizes, max(1, len(devices) // replicas))
+    mesh = device_mesh(devices, n_systems, replicas)
     groups = tuple(
         laid_out(group, n, layout_of(mesh, len(group.members)))
         for group, n in zip(problem.groups, n_k, strict=True)
     )
-    rest: Problem = placed(mesh, PartitionSpec(), problem.replace(groups=()))
-    return rest.replace(groups=groups)
+    rest: Problem = placed(mesh, PartitionSpec(), replace(problem, groups=()))
+    return replace(rest, groups=groups)
 
 
 def _local_model(settings: Settings, local: LocalName | None, n_species: int) -> LocalModel:

@@ -59,8 +59,8 @@ def _lapack_subset(
         jax.ShapeDtypeStruct((n,), real),
         jax.ShapeDtypeStruct((matrix.shape[-1], n), matrix.dtype),
     )
-    # Not `pure_callback`: it makes JAX arrays of the arguments, and reading these waits for a thread
-    # of the pool that may be waiting for this very callback (JAX issue 24255).
+    # Not `pure_callback`: it makes JAX arrays of the arguments, and reading these can wait forever
+    # for threads that wait for this callback (docs/performance.md).
     solve = buffer_callback(_solve, shapes, vmap_method="broadcast_all")
     energies, vectors = solve(matrix)
     return energies, vectors

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex, Float
+from jaxtyping import Float, Inexact
 from scipy.linalg import cython_lapack
 from threadpoolctl import ThreadpoolController
 
@@ -22,9 +22,9 @@ _WORTH_THREADS = 1000
 
 
 def lowest_eigenpairs(
-    matrices: Complex[np.ndarray, "*batch row row"],
+    matrices: Inexact[np.ndarray, "*batch row row"],
     energies: Float[np.ndarray, "*batch band"],
-    vectors: Complex[np.ndarray, "*batch row band"],
+    vectors: Inexact[np.ndarray, "*batch row band"],
 ) -> None:
     """The lowest eigenpairs of Hermitian (or real symmetric) matrices, as many as `energies` holds.
 
@@ -60,8 +60,7 @@ def _lowest(matrix: np.ndarray, n: int) -> tuple[np.ndarray | float, np.ndarray 
     energies, vectors = np.empty(rows, real), np.empty((rows, n), matrix.dtype, order="F")
     found, info = np.zeros(1, np.int32), np.zeros(1, np.int32)
     support = np.empty(2 * n, np.int32)
-    is_complex = matrix.dtype.kind == "c"
-    kinds = (matrix.dtype, real, np.int32) if is_complex else (matrix.dtype, np.int32)
+    kinds = [matrix.dtype, *([real] if matrix.dtype != real else []), np.dtype(np.int32)]
 
     def call(work: list[np.ndarray], sizes: list[int]) -> None:
         sized = [part for pair in zip(work, map(_integer, sizes), strict=True) for part in pair]

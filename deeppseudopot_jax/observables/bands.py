@@ -79,7 +79,7 @@ def energies_at(
         shards = 1 if group.layout is None else group.layout.kpt_shards
         n_chunks, padded = chunks(n_k, group.tables.dimension**2, problem.dtype, shards)
         k_points = jnp.concatenate([k_points, jnp.repeat(k_points[-1:], padded - n_k, axis=0)])
-        group = group.replace(k_points=k_points[None], n_chunks=n_chunks)
+        group = replace(group, k_points=k_points[None], n_chunks=n_chunks)
     (levels,) = _levels(problem, group, params, strain)
     return HARTREE_IN_EV * _repeat_spin(levels[:n_k], group.tables.n_spin)[:, : target.n_bands]
 
@@ -94,17 +94,19 @@ def form_factors(
 
 def _alone(problem: Problem, system: int) -> SystemGroup:
     """The group of one system, k-points split as in the group it is in."""
-    for group in problem.groups:
-        if system in group.members:
-            at = group.members.index(system)
-            tables, k_points = jax.tree.map(
-                lambda leaf: leaf[at : at + 1], (group.tables, group.k_points)
-            )
-            layout = group.layout and replace(group.layout, system_axes=())
-            return group.replace(
-                tables=tables, k_points=k_points, members=(system,), layout=layout
-            )
-    raise IndexError(f"system {system}: the problem has systems 0 to {len(problem.targets) - 1}")
+    group = next((group for group in problem.groups if system in group.members), None)
+    if group is None:
+        raise IndexError(
+            f"system {system}: the problem has systems 0 to {len(problem.targets) - 1}"
+        )
+    position = group.members.index(system)
+    return replace(
+        group,
+        tables=jax.tree.map(lambda leaf: leaf[position : position + 1], group.tables),
+        k_points=group.k_points[position : position + 1],
+        members=(system,),
+        layout=group.layout and replace(group.layout, system_axes=()),
+    )
 
 
 def _levels(

@@ -30,7 +30,9 @@ def with_dense_fallback(
         failed = ~(wanted <= problem.solver.accepted).all(axis=-1)
         if failed.any():
             count += int(failed.sum())
-            repaired[index] = _solved_densely(group, problem.channels, params, failed, states[index])
+            repaired[index] = _solved_densely(
+                group, problem.channels, params, failed, states[index]
+            )
     return tuple(repaired), count
 
 

@@ -119,10 +119,10 @@ def over_group(
     return on_devices(share, group, (channels, params, strain), *per_k)
 
 
-def on_devices(share: Callable[..., Any], group: SystemGroup, shared: Any, *per_k: Array) -> Any:
+def on_devices(share: Callable[..., Any], group: SystemGroup, shared: Any, *per_k: Any) -> Any:
     """`share(tables, k_points, shared, *per_k)`, with each device's part of all but `shared`.
 
-    What `share` returns has the axes (system, kpt, ...).
+    `per_k` and what `share` returns are trees of arrays (system, kpt, ...).
     """
     arguments = (group.tables, group.k_points, shared, *per_k)
     if group.layout is None:
