@@ -29,7 +29,7 @@ from deeppseudopot_jax.types import Bundle, SystemInput
 PDF = ("pdf",)
 PDF_AND_PNG = ("pdf", "png")
 
-_form_factors = jax.jit(form_factors, static_argnums=0)
+_form_factors = jax.jit(form_factors, static_argnums=(0, 3))
 
 
 def _by_first_process(write: Callable[..., None]) -> Callable[..., None]:
