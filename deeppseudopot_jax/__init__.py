@@ -13,11 +13,12 @@ from deeppseudopot_jax.initialize import initial_params  # noqa: E402
 from deeppseudopot_jax.losses import loss  # noqa: E402
 from deeppseudopot_jax.observables.bands import energies, energies_at, form_factors  # noqa: E402
 from deeppseudopot_jax.observables.gaps import gap  # noqa: E402
-from deeppseudopot_jax.problem import Problem, build_problem  # noqa: E402
+from deeppseudopot_jax.problem import Problem, build_problem, distribute  # noqa: E402
 
 __all__ = [
     "Problem",
     "build_problem",
+    "distribute",
     "energies",
     "energies_at",
     "form_factors",

@@ -1,18 +1,23 @@
 """Padding and grouping: systems of similar size share one vmap, k-points come in chunks.
 
-This is the one place that knows about padded arrays' natural sizes.
+This is the one place that knows about padded arrays' natural sizes, and how a group lies on several
+devices.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.hamiltonian.tables import SystemTables, TableSizes, UnpaddedTables
 from deeppseudopot_jax.numerics import repeat_last
+from deeppseudopot_jax.parallel import Layout, placed
 from deeppseudopot_jax.records import record, static
 
 _LARGEST_GROWTH = 1.08
@@ -26,13 +31,24 @@ a CPU, and are many enough for an accelerator."""
 
 @record
 class SystemGroup:
-    """Systems padded to common sizes and stacked along a leading axis."""
+    """Systems padded to common sizes and stacked along a leading axis.
+
+    `n_chunks` is what one device works through; `layout` is None where one device has everything.
+    """
 
     tables: SystemTables
     k_points: Float[Array, "system kpt 3"]
     members: tuple[int, ...] = static()
     n_levels: int = static()
     n_chunks: int = static()
+    layout: Layout | None = static()
+
+    def table_specs(self, layout: Layout) -> Any:
+        """The split of every table: over systems, and over k-points where these own their sets."""
+        specs: Any = jax.tree.map(lambda _: layout.per_system, self.tables)
+        if self.tables.own_sets:
+            specs = replace(specs, wave_integers=layout.per_k, wave_mask=layout.per_k)
+        return specs
 
 
 def group_systems(
@@ -78,12 +94,47 @@ def _stack(
         members,
         max(levels[i] for i in members),
         n_chunks,
+        None,
     )
 
 
-def chunks(n_k: int, matrix_elements: int, dtype: jnp.dtype) -> tuple[int, int]:
-    """Number of chunks, and of k-points padded to fill them, that bound the matrices of one."""
+def laid_out(group: SystemGroup, n_k: int, layout: Layout) -> SystemGroup:
+    """The same group on the devices of a mesh.
+
+    Args:
+        group: on one device.
+        n_k: number of k-points without padding.
+        layout: how systems and k-points are split; it must divide the systems.
+    """
+    elements = len(group.members) // layout.system_shards * group.tables.dimension**2
+    n_chunks, padded = chunks(n_k, elements, group.k_points.dtype, layout.kpt_shards)
+
+    def place(leaf: Array, spec: PartitionSpec) -> Any:
+        whole = np.asarray(leaf)
+        if spec == layout.per_k:
+            whole = np.stack([repeat_last(of_system[:n_k], padded) for of_system in whole])
+        return placed(layout.mesh, spec, whole)
+
+    return replace(
+        group,
+        tables=jax.tree.map(place, group.tables, group.table_specs(layout)),
+        k_points=place(group.k_points, layout.per_k),
+        n_chunks=n_chunks,
+        layout=layout,
+    )
+
+
+def chunks(n_k: int, matrix_elements: int, dtype: jnp.dtype, shards: int = 1) -> tuple[int, int]:
+    """Chunks of one device, and k-points padded to fill all devices, that bound the matrices.
+
+    Args:
+        n_k: k-points of one system.
+        matrix_elements: of all systems that one device vectorises, at one k-point.
+        dtype: real dtype.
+        shards: parts that the k-points are split into.
+    """
     allowed = _CHUNK_BYTES.get(jax.default_backend(), _CHUNK_BYTES_ELSEWHERE)
     chunk = max(1, allowed // (2 * np.dtype(dtype).itemsize * matrix_elements))
-    n_chunks = -(-n_k // chunk)
-    return n_chunks, n_chunks * -(-n_k // n_chunks)
+    local = -(-n_k // shards)
+    n_chunks = -(-local // chunk)
+    return n_chunks, shards * n_chunks * -(-local // n_chunks)

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import typer
 
 from deeppseudopot_jax import workflows
 from deeppseudopot_jax.bundle.findings import BundleError
 from deeppseudopot_jax.capabilities import UnsupportedError
+from deeppseudopot_jax.cluster import ClusterError, is_first, join
 from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.results.atomic import ResultsError
 from deeppseudopot_jax.session import NumericalError
@@ -21,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_EXPECTED = (BundleError, UnsupportedError, ResultsError, NumericalError, ValueError)
+_EXPECTED = (ClusterError, BundleError, UnsupportedError, ResultsError, NumericalError, ValueError)
 
 Inputs = Annotated[Path, typer.Argument(help="Folder with the bundle (NN_config.par, ...).")]
 Results = Annotated[Path, typer.Argument(help="Folder to write to; created if absent.")]
@@ -56,10 +58,17 @@ def eval_command(
 def _guarded(workflow: Callable, *arguments: object) -> None:
     """Run a workflow; errors that a user can act on are shown without a traceback."""
     try:
+        join()
         workflow(*arguments)
     except _EXPECTED as error:
-        print(f"deeppseudopot: {error}", file=sys.stderr)
+        print(f"deeppseudopot{_which_process()}: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         print("deeppseudopot: interrupted; files written so far are complete", file=sys.stderr)
         raise typer.Exit(130) from None
+
+
+def _which_process() -> str:
+    """Of all but the first process of a run: each says what it has met, as hosts may differ."""
+    other = jax.distributed.is_initialized() and not is_first()
+    return f" (process {jax.process_index()})" if other else ""

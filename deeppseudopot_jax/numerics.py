@@ -91,16 +91,19 @@ def single(tree: Any) -> Any:
 
 
 def after(tree: Any, earlier: Any) -> Any:
-    """`tree` itself, but its floating-point arrays not before those of `earlier` are known.
+    """`tree` itself, but its floating-point arrays not before `earlier` is known.
 
     XLA's CPU threads wait for one another inside batched LAPACK calls: as many such calls at a time
     as there are threads lock up. An optimisation barrier does not order them.
     """
     found = [leaf for leaf in jax.tree.leaves(earlier) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    zero = sum(jnp.minimum(jnp.sum(jnp.isnan(leaf)), 0) for leaf in found)
+    if not found:
+        return tree
+    one = min(found, key=lambda leaf: leaf.size)  # what a loop returns is known all at once
+    zero = jnp.minimum(jnp.sum(jnp.isnan(one)), 0)
 
     def ordered(leaf: Array) -> Array:
         inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
-        return leaf + jnp.asarray(zero, leaf.dtype) if inexact else leaf
+        return leaf + zero.astype(leaf.dtype) if inexact else leaf
 
-    return jax.tree.map(ordered, tree) if found else tree
+    return jax.tree.map(ordered, tree)

@@ -1,16 +1,20 @@
 """The files of one stage of a run: bands, potentials, parameters, each with its figure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from optax import OptState
 
+from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.crystal import reciprocal_lattice
-from deeppseudopot_jax.observables.bands import form_factors
+from deeppseudopot_jax.potentials.compose import form_factors
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.results import checkpoints, figures, tables
@@ -25,14 +29,31 @@ from deeppseudopot_jax.types import Bundle, SystemInput
 PDF = ("pdf",)
 PDF_AND_PNG = ("pdf", "png")
 
+_form_factors = jax.jit(form_factors, static_argnums=(0, 3))
+
+
+def _by_first_process(write: Callable[..., None]) -> Callable[..., None]:
+    """The same method, doing nothing where there is no results folder."""
+
+    @wraps(write)
+    def method(self: "Outputs", *arguments: Any, **options: Any) -> None:
+        if self.folder is not None:
+            write(self, *arguments, **options)
+
+    return method
+
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Writes what belongs to a stage, named by its prefix (`oldFunc`, `epoch_100`, `final`)."""
+    """Writes what belongs to a stage, named by its prefix (`oldFunc`, `epoch_100`, `final`).
+
+    `folder` is None for all but the first process of a run: they write nothing. So nothing here may
+    compute with arrays that span processes.
+    """
 
     bundle: Bundle
     problem: Problem
-    folder: ResultsFolder
+    folder: ResultsFolder | None
 
     @cached_property
     def q(self) -> np.ndarray:
@@ -46,28 +67,28 @@ class Outputs:
         settings = self.bundle.settings
         return np.linspace(0.0, settings.r_max, settings.n_r)
 
+    @_by_first_process
     def basis_states(self) -> None:
         """basisStates_<X>.dat of every system; with kG bases, all waves of any k-point."""
-        for group in self.problem.groups:
-            for position, member in enumerate(group.members):
-                mask = np.asarray(group.tables.wave_mask[position])
-                integers = np.asarray(group.tables.wave_integers[position])[mask]
-                lattice = self.bundle.systems[member].crystal.lattice
-                tables.write_basis_states(
-                    self.folder.file(f"basisStates_{member}.dat"),
-                    np.unique(integers, axis=0),
-                    reciprocal_lattice(lattice),
-                )
+        for system in self.bundle.systems:
+            waves = plane_waves(system, self.bundle.settings.basis_sphere)
+            tables.write_basis_states(
+                self._file(f"basisStates_{system.index}.dat"),
+                np.unique(waves.integers[waves.mask], axis=0),
+                reciprocal_lattice(system.crystal.lattice),
+            )
 
+    @_by_first_process
     def band_tables(self, prefix: str, energies: Sequence[np.ndarray]) -> None:
         """<prefix>_BS_sys<X>.dat of every system."""
         for system, bands in zip(self.bundle.systems, energies, strict=True):
             tables.write_bands(
-                self.folder.file(f"{prefix}_BS_sys{system.index}.dat"),
+                self._file(f"{prefix}_BS_sys{system.index}.dat"),
                 path_length(system),
                 np.asarray(bands),
             )
 
+    @_by_first_process
     def band_figure(
         self, prefix: str, curves: Mapping[str, Sequence[np.ndarray]], formats: Sequence[str]
     ) -> None:
@@ -78,19 +99,19 @@ class Outputs:
         ]
         self._save(figures.band_figure(plots), f"{prefix}_plotBS", formats)
 
+    @_by_first_process
     def potential_tables(self, prefix: str, params: dict, real_space: bool = True) -> None:
         """<prefix>_qSpace_pot.dat and, with `real_space`, <prefix>_pot_<atom>.dat."""
         v_q = self.form_factors(params)
         species = self.problem.species
-        tables.write_q_space_potential(
-            self.folder.file(f"{prefix}_qSpace_pot.dat"), self.q, v_q, species
-        )
+        tables.write_q_space_potential(self._file(f"{prefix}_qSpace_pot.dat"), self.q, v_q, species)
         if real_space:
             v_r = real_space_potential(self.q, v_q, self.r)
             for symbol, column in zip(species, v_r.T, strict=True):
-                file = self.folder.file(f"{prefix}_pot_{symbol}.dat")
+                file = self._file(f"{prefix}_pot_{symbol}.dat")
                 tables.write_real_space_potential(file, self.r, column)
 
+    @_by_first_process
     def potential_figure(
         self, prefix: str, curves: Mapping[str, np.ndarray], formats: Sequence[str]
     ) -> None:
@@ -105,6 +126,7 @@ class Outputs:
         figure = figures.potential_figure(self.q, self.r, self.problem.species, plots)
         self._save(figure, f"{prefix}_plotPP", formats)
 
+    @_by_first_process
     def parameters(
         self, prefix: str, params: dict, optimizer_state: OptState | None = None
     ) -> None:
@@ -115,21 +137,23 @@ class Outputs:
         """
         model = self.problem.local
         if isinstance(model, NetworkModel):
-            checkpoints.write_model(self.folder, prefix, model, params["local"])
+            checkpoints.write_model(self._folder, prefix, model, params["local"])
             if optimizer_state is not None:
                 state = self._torch_adam_state(model, optimizer_state)
                 if state is not None:
-                    checkpoints.write_adam_state(self.folder, prefix, state)
+                    checkpoints.write_adam_state(self._folder, prefix, state)
         has_channels = len(trained_channels(self.bundle.settings)) > 1
         if self.bundle.coefficients is not None or has_channels:
             for symbol, row in zip(self.problem.species, self._nine(params), strict=True):
-                file = self.folder.file(f"{prefix}_{symbol}Params.par")
+                file = self._file(f"{prefix}_{symbol}Params.par")
                 tables.write_coefficients(file, row)
 
+    @_by_first_process
     def costs(self, name: str, rows: Sequence[tuple[int, float]]) -> None:
         """<name>.dat: rows `epoch cost`."""
-        tables.write_costs(self.folder.file(f"{name}.dat"), rows)
+        tables.write_costs(self._file(f"{name}.dat"), rows)
 
+    @_by_first_process
     def cost_figure(
         self, name: str, curves: Mapping[str, Sequence[tuple[int, float]]], unit: str = "eV$^2$"
     ) -> None:
@@ -139,11 +163,21 @@ class Outputs:
 
     def form_factors(self, params: dict) -> np.ndarray:
         """v(q) in Ha Bohr^3 of every species on the grid `q`."""
-        return np.asarray(jax.jit(form_factors)(self.problem, params, self.q), np.float64)
+        q = jnp.asarray(self.q, self.problem.dtype)
+        gamma = self.problem.channels.long_range_gamma
+        return np.asarray(_form_factors(self.problem.local, params, q, gamma), np.float64)
+
+    @property
+    def _folder(self) -> ResultsFolder:
+        assert self.folder is not None
+        return self.folder
+
+    def _file(self, name: str) -> Path:
+        return self._folder.file(name)
 
     def _save(self, figure: figures.Figure, name: str, formats: Sequence[str]) -> None:
         for suffix in formats:
-            figures.save(figure, self.folder.file(f"{name}.{suffix}"))
+            figures.save(figure, self._file(f"{name}.{suffix}"))
 
     def _nine(self, params: dict) -> np.ndarray:
         """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""

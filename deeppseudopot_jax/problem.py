@@ -1,13 +1,16 @@
 """A fitting problem: everything that does not depend on the parameters, built once."""
 
+from dataclasses import replace
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from deeppseudopot_jax.basis import plane_waves
-from deeppseudopot_jax.batching import SystemGroup, group_systems
+from deeppseudopot_jax.batching import SystemGroup, group_systems, laid_out
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.eigensolvers.interface import Solver
 from deeppseudopot_jax.eigensolvers.iterative import iterative
@@ -15,6 +18,7 @@ from deeppseudopot_jax.hamiltonian.assemble import Channels, SeparableChannel
 from deeppseudopot_jax.hamiltonian.nonlocal_ import nonlocal_channel
 from deeppseudopot_jax.hamiltonian.spin_orbit import spin_orbit_channel
 from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
+from deeppseudopot_jax.parallel import best_system_split, device_mesh, layout_of, placed
 from deeppseudopot_jax.potentials.compose import LocalModel
 from deeppseudopot_jax.potentials.networks import network_model
 from deeppseudopot_jax.potentials.zunger import ZungerModel
@@ -57,6 +61,7 @@ class Problem:
     """Systems, channels and targets: a pytree, to be passed as an argument to jitted functions.
 
     `composition` counts the atoms of every species in every system; species are sorted by symbol.
+    `n_waves` are the plane waves of every system (the longest set where each k-point has its own).
     """
 
     groups: tuple[SystemGroup, ...]
@@ -67,6 +72,7 @@ class Problem:
     magnitude_penalty: Penalty
     species: tuple[str, ...] = static()
     solver: Solver = static()
+    n_waves: tuple[int, ...] = static()
     cut_off_by_reference: tuple[int, ...] = static()
 
     @property
@@ -85,14 +91,10 @@ class Problem:
         return "float32" if self.dtype == jnp.float32 else "float64"
 
     @property
-    def n_waves(self) -> tuple[int, ...]:
-        """Plane waves of every system (the longest set where each k-point has its own)."""
-        counts = {
-            member: int(group.tables.wave_mask[position].sum(axis=-1).max())
-            for group in self.groups
-            for position, member in enumerate(group.members)
-        }
-        return tuple(counts[i] for i in range(len(self.targets)))
+    def mesh(self) -> Mesh | None:
+        """The devices that hold the problem; None where it is one."""
+        layout = self.groups[0].layout
+        return None if layout is None else layout.mesh
 
 
 def build_problem(
@@ -149,8 +151,40 @@ def build_problem(
         magnitude_penalty=Penalty(settings.magnitude_threshold or 0.0, settings.magnitude_strength),
         species=bundle.species,
         solver=solver,
+        n_waves=tuple(int(t.waves.mask.sum(axis=1).max()) for t in tables),
         cut_off_by_reference=tuple(t.waves.cut_off_by_reference for t in tables),
     )
+
+
+def distribute(problem: Problem, replicas: int = 1) -> Problem:
+    """The same problem on all devices of all processes, systems and k-points split among them.
+
+    With several processes every one of them has to call this, with the same problem. On a single
+    device nothing changes.
+
+    Args:
+        problem: from `build_problem`.
+        replicas: parts that the devices are split into for replicas, each with the whole problem.
+
+    Raises:
+        ValueError: if `replicas` does not divide the number of devices.
+    """
+    devices = jax.devices()
+    if len(devices) == 1:
+        return problem
+    n_k = [max(problem.targets[i].n_k for i in group.members) for group in problem.groups]
+    sizes = [
+        (len(group.members), n, group.tables.dimension)
+        for group, n in zip(problem.groups, n_k, strict=True)
+    ]
+    n_systems = best_system_split(sizes, max(1, len(devices) // replicas))
+    mesh = device_mesh(devices, n_systems, replicas)
+    groups = tuple(
+        laid_out(group, n, layout_of(mesh, len(group.members)))
+        for group, n in zip(problem.groups, n_k, strict=True)
+    )
+    rest: Problem = placed(mesh, PartitionSpec(), replace(problem, groups=()))
+    return replace(rest, groups=groups)
 
 
 def _local_model(settings: Settings, local: LocalName | None, n_species: int) -> LocalModel:

@@ -1,5 +1,6 @@
 """What a user sees of a run: a log file of plain lines, and live progress on a terminal."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,15 +20,15 @@ _SECONDS_BETWEEN_PLAIN_LINES = 10.0
 
 
 class Report:
-    """Writes every line to the terminal and to a log file.
+    """Writes every line to the terminal and to a log file, or nowhere at all.
 
     Each line is flushed when it is complete, so a killed run leaves whole lines.
     """
 
-    def __init__(self, log_file: Path) -> None:
-        """Start a new log; the folder must exist."""
-        self.console = Console(highlight=False)
-        self._file = log_file.open("w", encoding="utf-8", buffering=1)
+    def __init__(self, log_file: Path | None) -> None:
+        """Start a new log; the folder must exist. None is for all processes but the first."""
+        self.console = Console(highlight=False, quiet=log_file is None)
+        self._file = (log_file or Path(os.devnull)).open("w", encoding="utf-8", buffering=1)
         self._start = time.perf_counter()
 
     def line(self, text: str) -> None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.fallback import with_dense_fallback
 from deeppseudopot_jax.observables.states import solve_levels
 from deeppseudopot_jax.outputs import Outputs, band_plot
+from deeppseudopot_jax.parallel import gathered, on_host
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.reporting import Report
 from deeppseudopot_jax.types import Bundle
@@ -43,9 +45,7 @@ class Session:
         )
         if fallbacks:
             self.report.line(f"{fallbacks} k-points did not converge and were solved densely")
-        wanted = zip(states, problem.groups, strict=True)
-        levels = tuple(found.energies[..., : group.n_levels] for found, group in wanted)
-        found = jax.device_get(bands_of_levels(problem, levels))
+        found: list[np.ndarray] = on_host(_bands(problem, tuple(s.energies for s in states)))
         for system, bands in zip(self.bundle.systems, found, strict=True):
             failed = np.flatnonzero(~np.isfinite(bands).all(axis=1))
             if len(failed):
@@ -83,3 +83,13 @@ class Session:
             errors.append(f"cost {cost:.4f}")
         if errors:
             self.report.line(f"{what}: root mean square error " + ", ".join(errors))
+
+
+@jax.jit
+def _bands(problem: Problem, energies: tuple[Array, ...]) -> list[Array]:
+    """Bands from the energies (Ha) of every group, whole on every device."""
+    levels = tuple(
+        gathered(group.layout, found[..., : group.n_levels])
+        for found, group in zip(energies, problem.groups, strict=True)
+    )
+    return bands_of_levels(problem, levels)

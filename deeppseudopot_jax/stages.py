@@ -13,7 +13,7 @@ from deeppseudopot_jax.outputs import PDF, PDF_AND_PNG
 from deeppseudopot_jax.potentials.long_range import long_range_tail
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.zunger import zunger_form
-from deeppseudopot_jax.problem import build_problem
+from deeppseudopot_jax.problem import build_problem, distribute
 from deeppseudopot_jax.session import NumericalError, Session
 from deeppseudopot_jax.training.regression import Curves, analytic_curves, fit_curves
 from deeppseudopot_jax.training.trainable import trained_channels
@@ -39,6 +39,11 @@ def describe(session: Session) -> None:
         f"deeppseudopot-jax {_version()}, JAX {jax.__version__} on {jax.default_backend()}, "
         f"{problem.dtype} arithmetic"
     )
+    if problem.mesh is not None:
+        axes = ", ".join(f"{name} {size}" for name, size in problem.mesh.shape.items() if size > 1)
+        report.log(
+            f"{problem.mesh.size} devices of {jax.process_count()} processes, split over: {axes}"
+        )
     report.log("settings: " + ", ".join(f"{k} = {v}" for k, v in settings.changed().items()))
     report.line(f"Bundle {bundle.folder}: {settings.model}, species {' '.join(problem.species)}")
     for system, n_waves, cut in zip(
@@ -132,7 +137,8 @@ def old_functional_form(session: Session) -> None:
     bundle = session.bundle
     if bundle.coefficients is None:
         return
-    problem = build_problem(bundle, "zunger", session.problem.precision, session.problem.solver)
+    built = build_problem(bundle, "zunger", session.problem.precision, session.problem.solver)
+    problem = distribute(built)
     params = initial_params(bundle, problem)
     bands = session.bands(params, problem)
     session.report_errors("Zunger form", params, bands, problem)

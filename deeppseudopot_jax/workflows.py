@@ -8,10 +8,11 @@ from pathlib import Path
 from deeppseudopot_jax import stages
 from deeppseudopot_jax.bundle.reader import read_bundle
 from deeppseudopot_jax.capabilities import check_initialised, check_supported
+from deeppseudopot_jax.cluster import is_first, wait_for_all
 from deeppseudopot_jax.initialize import initial_moments, initial_params
 from deeppseudopot_jax.optimisation import optimise
 from deeppseudopot_jax.outputs import Outputs
-from deeppseudopot_jax.problem import Precision, build_problem
+from deeppseudopot_jax.problem import Precision, build_problem, distribute
 from deeppseudopot_jax.reporting import Report
 from deeppseudopot_jax.results.atomic import ResultsFolder
 from deeppseudopot_jax.session import Session
@@ -87,13 +88,16 @@ def _session(
     bundle: Bundle, folder: ResultsFolder, precision: Precision, log_name: str
 ) -> Iterator[Session]:
     """Everything the stages need; whatever ends them is written to the log."""
-    problem = build_problem(bundle, precision=precision)
+    problem = distribute(build_problem(bundle, precision=precision))
     # Weights or moments that do not fit must not leave a results folder.
     initial_moments(bundle, problem, initial_params(bundle, problem))
-    report = Report(folder.file(log_name))
+    wait_for_all("inputs and results folder are checked")
+    report = Report(folder.file(log_name) if is_first() else None)
+    outputs = Outputs(bundle, problem, folder if is_first() else None)
     try:
-        yield Session(bundle, problem, Outputs(bundle, problem, folder), report)
+        yield Session(bundle, problem, outputs, report)
         report.line(f"Figures and tables are in {folder.path}")
+        wait_for_all("files are written")
     except BaseException:  # Ctrl-C too
         report.log(f"ended by an error\n{traceback.format_exc()}")
         raise

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
     ("units", "types", "settings", "numerics", "records"),
-    ("crystal", "basis"),
+    ("crystal", "basis", "parallel"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
     ("problem", "observables"),
@@ -16,7 +16,7 @@ LAYERS = (
     ("bundle", "results", "convert"),
     # "" is the package itself: whoever imports its public names stands above all of them.
     ("", "capabilities", "reporting", "outputs", "workflows", "cli", "session", "stages",
-     "optimisation", "__main__"),
+     "optimisation", "cluster", "__main__"),
 )  # fmt: skip
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 FIRST_WITH_FILES = LAYER_OF["bundle"]
@@ -129,4 +129,4 @@ def test_the_walk_sees_what_it_should():
     assert "hamiltonian.local" in own_imports("hamiltonian.assemble")
     assert "jax.numpy" in imports("numerics")
     assert layer("hamiltonian.assemble") == 3
-    assert calls("eigensolvers.dense") >= {".matrix", "_solve_batch"}
+    assert calls("eigensolvers.dense") >= {".matrix", "lowest_eigenpairs"}

@@ -12,9 +12,6 @@ from functools import cache
 import scipy.linalg
 from threadpoolctl import ThreadpoolController
 
-_WORTH_THREADS = 1000
-"""Rows below which several BLAS threads are slower than one."""
-
 
 def keep_to_one_thread() -> None:
     """From now on SciPy's BLAS, and what XLA calls of it, uses one thread."""
@@ -23,10 +20,10 @@ def keep_to_one_thread() -> None:
 
 
 @contextmanager
-def threads_for(n_rows: int) -> Iterator[None]:
-    """As many BLAS threads as the environment allows for one large matrix, one for small ones."""
+def all_blas_threads() -> Iterator[None]:
+    """As many threads of SciPy's BLAS as the environment allows."""
     controller, n_threads = _scipy_blas()
-    with controller.limit(limits=n_threads if n_rows >= _WORTH_THREADS else 1):
+    with controller.limit(limits=n_threads):
         yield
 
 

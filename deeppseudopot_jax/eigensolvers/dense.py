@@ -5,17 +5,17 @@ On a CPU, LAPACK's subset driver computes only the wanted states, several times 
 device.
 """
 
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
+from jax.experimental.buffer_callback import Buffer, ExecutionContext, buffer_callback
 from jaxtyping import Array, Complex, Float
 
-from deeppseudopot_jax.eigensolvers.blas_threads import threads_for
 from deeppseudopot_jax.eigensolvers.interface import Operator, States
+from deeppseudopot_jax.eigensolvers.lapack import lowest_eigenpairs
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,14 @@ def _lapack_subset(
         jax.ShapeDtypeStruct((n,), real),
         jax.ShapeDtypeStruct((matrix.shape[-1], n), matrix.dtype),
     )
-    return jax.pure_callback(
-        lambda matrices: _solve_batch(np.asarray(matrices), n),
-        shapes,
-        matrix,
-        vmap_method="broadcast_all",
-    )
-
-
-def _solve_batch(matrices: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest states of a stack of matrices (..., row, row), one after the other."""
-    batch = matrices.shape[:-2]
-    size = matrices.shape[-1]
-    energies = np.full((*batch, n), np.nan, np.finfo(matrices.dtype).dtype)
-    vectors = np.full((*batch, size, n), np.nan, matrices.dtype)
-    with threads_for(size):
-        for index in np.ndindex(batch):
-            if np.isfinite(matrices[index]).all():
-                with suppress(scipy.linalg.LinAlgError):  # what was not found stays NaN
-                    energies[index], vectors[index] = scipy.linalg.eigh(
-                        matrices[index], subset_by_index=(0, n - 1), check_finite=False
-                    )
+    # Not `pure_callback`: it makes JAX arrays of the arguments, and reading these can wait forever
+    # for threads that wait for this callback (docs/performance.md).
+    solve = buffer_callback(_solve, shapes, vmap_method="broadcast_all")
+    energies, vectors = solve(matrix)
     return energies, vectors
+
+
+def _solve(context: ExecutionContext, out: Sequence[Buffer], matrices: Buffer) -> None:
+    del context
+    energies, vectors = out
+    lowest_eigenpairs(np.asarray(matrices), np.asarray(energies), np.asarray(vectors))

@@ -30,7 +30,7 @@ class States(NamedTuple):
     """The lowest states of one operator, energies ascending.
 
     `residuals` bounds every energy's error by |H psi - E psi|; NaN marks a failed solve, which the
-    caller must look at. `preconditioner` is what an iterative solver can use again, None for others.
+    caller must look at. `preconditioner` is what an iterative solver can use again.
     """
 
     energies: Float[Array, " band"]

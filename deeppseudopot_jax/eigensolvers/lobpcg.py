@@ -1,12 +1,12 @@
 """Locally optimal block preconditioned conjugate gradients: the lowest states from a good start.
 
 A. V. Knyazev, SIAM J. Sci. Comput. 23, 517 (2001). Each step seeks the lowest states in the span of
-the block X, its preconditioned residuals W and the last change P. Two things make it cheap: the product
-of the operator with W is in single precision, and the preconditioner is nearly exact where it
-matters, so that two or three steps follow a small change of the operator.
+the block X, its preconditioned residuals W and the last change P. Two things make it cheap: the
+product of the operator with W is in single precision, and the preconditioner is nearly exact where
+it matters, so that two or three steps follow a small change of the operator.
 
-A guess may have no part of a state, and then no residual tells. So the first step tries, in place of
-corrections that are not needed, the states of the plane waves of lowest kinetic energy.
+A guess may have no part of a state, and then no residual tells. So the first step tries, in place
+of corrections that are not needed, the states of the plane waves of lowest kinetic energy.
 
 Single precision is safe because W enters with small weights: what it puts into H X is bounded
 (`drift`), and a bound that matters is removed by a product H X in full precision.
@@ -39,7 +39,7 @@ _NOTHING_NEW = 1e-6
 
 
 class Accuracy(NamedTuple):
-    """When to stop: residuals (Ha) below `fraction` of the first ones, but within the two bounds."""
+    """When to stop: residuals (Ha) below `fraction` of the first, but within the two bounds."""
 
     tightest: float
     loosest: float

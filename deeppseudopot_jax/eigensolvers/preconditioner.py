@@ -63,4 +63,6 @@ def low_part(
     offset = jnp.mean(jnp.diagonal(matrix).real - small.diagonal())
     n_rows, n_low = operator.diagonal().shape[0], rows.shape[0]
     places = jnp.full(n_rows, n_low, rows.dtype).at[rows].set(jnp.arange(n_low, dtype=rows.dtype))
-    return Preconditioner(rows, places, *single((energies, vectors)), offset), energies, vectors
+    light_energies, light_vectors = single((energies, vectors))
+    preconditioner = Preconditioner(rows, places, light_energies, light_vectors, offset)
+    return preconditioner, energies, vectors

@@ -1,14 +1,16 @@
 """Band energies of all systems, k-points in chunks, systems and k-points vectorised."""
 
+from dataclasses import replace
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.eigensolvers.hellmann_feynman import lowest_states
-from deeppseudopot_jax.hamiltonian.assemble import build_field
-from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.observables.states import at_every_k, build_hamiltonian, over_k
+from deeppseudopot_jax.observables.states import at_every_k, build_hamiltonian, over_group
+from deeppseudopot_jax.parallel import gathered
 from deeppseudopot_jax.potentials.compose import form_factors as _form_factors
 from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.units import HARTREE_IN_EV
@@ -27,10 +29,11 @@ def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]
     """
 
     def at_k(group: SystemGroup, contents: tuple) -> Array:
-        solver, n = problem.solver, group.n_levels
-        return lowest_states(solver, n, build_hamiltonian, contents).energies
+        return _levels_at_k(problem, group, contents)
 
-    return bands_of_levels(problem, at_every_k(problem, params, at_k))
+    levels = at_every_k(problem, params, at_k)
+    pairs = zip(problem.groups, levels, strict=True)
+    return bands_of_levels(problem, tuple(gathered(group.layout, found) for group, found in pairs))
 
 
 def bands_of_levels(
@@ -72,19 +75,21 @@ def energies_at(
         IndexError: if there is no such system.
         ValueError: if `basis_sphere = kG` and `k_points` is given: those bases belong to k-points.
     """
-    group, position = _locate(problem, system)
-    tables = jax.tree.map(lambda leaf: leaf[position], group.tables)
+    group = _alone(problem, system)
     target = problem.targets[system]
-    if k_points is not None and tables.own_sets:
+    if k_points is not None and group.tables.own_sets:
         raise ValueError("with basis_sphere = kG the energies exist at the system's own k-points")
-    if k_points is None:
-        k_points, n_k, n_chunks = group.k_points[position], target.n_k, group.n_chunks
-    else:
+    n_k = target.n_k
+    if k_points is not None:
         n_k = len(k_points)
-        n_chunks, padded = chunks(n_k, tables.dimension**2, problem.dtype)
+        shards = 1 if group.layout is None else group.layout.kpt_shards
+        n_chunks, padded = chunks(n_k, group.tables.dimension**2, problem.dtype, shards)
         k_points = jnp.concatenate([k_points, jnp.repeat(k_points[-1:], padded - n_k, axis=0)])
-    levels = _system_levels(problem, tables, params, k_points, group.n_levels, n_chunks, strain)
-    return HARTREE_IN_EV * _repeat_spin(levels[:n_k], tables.n_spin)[:, : target.n_bands]
+        group = replace(group, k_points=k_points[None], n_chunks=n_chunks)
+    at_k = partial(_levels_at_k, problem, group)
+    found = over_group(at_k, group, problem.channels, params, strain=strain)
+    (levels,) = gathered(group.layout, found)
+    return HARTREE_IN_EV * _repeat_spin(levels[:n_k], group.tables.n_spin)[:, : target.n_bands]
 
 
 def form_factors(
@@ -95,29 +100,26 @@ def form_factors(
     return _form_factors(problem.local, params, q, problem.channels.long_range_gamma)
 
 
-def _locate(problem: Problem, system: int) -> tuple[SystemGroup, int]:
-    for group in problem.groups:
-        if system in group.members:
-            return group, group.members.index(system)
-    raise IndexError(f"system {system}: the problem has systems 0 to {len(problem.targets) - 1}")
+def _alone(problem: Problem, system: int) -> SystemGroup:
+    """The group of one system, k-points split as in the group it is in."""
+    group = next((group for group in problem.groups if system in group.members), None)
+    if group is None:
+        raise IndexError(
+            f"system {system}: the problem has systems 0 to {len(problem.targets) - 1}"
+        )
+    position = group.members.index(system)
+    return replace(
+        group,
+        tables=jax.tree.map(lambda leaf: leaf[position : position + 1], group.tables),
+        k_points=group.k_points[position : position + 1],
+        members=(system,),
+        layout=group.layout and replace(group.layout, system_axes=()),
+    )
 
 
-def _system_levels(
-    problem: Problem,
-    tables: SystemTables,
-    params: dict,
-    k_points: Float[Array, "kpt 3"],
-    n_levels: int,
-    n_chunks: int,
-    strain: Float[Array, "3 3"] | None = None,
-) -> Float[Array, "kpt level"]:
-    """Levels (Ha) of one system, solved and differentiable; NaN where the solver has failed."""
-
-    def at_k(contents: tuple) -> Array:
-        return lowest_states(problem.solver, n_levels, build_hamiltonian, contents).energies
-
-    field = build_field(tables, problem.channels, params, strain)
-    return over_k(at_k, tables, problem.channels, field, k_points, n_chunks)
+def _levels_at_k(problem: Problem, group: SystemGroup, contents: tuple) -> Float[Array, " level"]:
+    """Levels (Ha) at one k-point, solved and differentiable; NaN where the solver has failed."""
+    return lowest_states(problem.solver, group.n_levels, build_hamiltonian, contents).energies
 
 
 def _repeat_spin(levels: Array, n_spin: int) -> Array:

@@ -4,12 +4,15 @@ from functools import partial
 
 import jax
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
+from deeppseudopot_jax.batching import SystemGroup
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.interface import States
-from deeppseudopot_jax.hamiltonian.assemble import build_field
-from deeppseudopot_jax.observables.states import build_hamiltonian
+from deeppseudopot_jax.hamiltonian.assemble import Channels, build_field
+from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.observables.states import build_hamiltonian, on_devices
+from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.problem import Problem
 
 
@@ -21,22 +24,14 @@ def with_dense_fallback(
     Looks at the residuals on the host, so it is not for use under jit.
     """
     repaired, count = list(states), 0
+    residuals = on_host(tuple(found.residuals for found in states))
     for index, group in enumerate(problem.groups):
-        wanted = np.asarray(states[index].residuals[..., : group.n_levels])
-        failed = np.argwhere(~(wanted <= problem.solver.accepted).all(axis=-1))
-        count += len(failed)
-        for position, k in failed:
-            block = repaired[index].energies.shape[-1]
-            found = _dense_states(problem, params, index, int(position), int(k), block)
-            rows, columns = repaired[index].vectors.shape[-2:]  # none where they are not kept
-            found = found._replace(
-                vectors=found.vectors[:rows, :columns],
-                preconditioner=jax.tree.map(
-                    lambda leaf, at=(position, k): leaf[at], repaired[index].preconditioner
-                ),
-            )
-            repaired[index] = jax.tree.map(
-                lambda leaf, new, at=(position, k): leaf.at[at].set(new), repaired[index], found
+        wanted = residuals[index][..., : group.n_levels]
+        failed = ~(wanted <= problem.solver.accepted).all(axis=-1)
+        if failed.any():
+            count += int(failed.sum())
+            repaired[index] = _solved_densely(
+                group, problem.channels, params, failed, states[index]
             )
     return tuple(repaired), count
 
@@ -56,20 +51,61 @@ def largest_deviation(
         for k in range(problem.targets[member].n_k)
     ]
     index, position, k = places[turn % len(places)]
-    n = problem.groups[index].n_levels
-    reference = _dense_states(problem, params, index, position, k, n)
-    return float(np.max(np.abs(states[index].energies[position, k, :n] - reference.energies)))
-
-
-@partial(jax.jit, static_argnums=(2, 5))
-def _dense_states(
-    problem: Problem, params: dict, index: int, position: Array, k: Array, block: int
-) -> States:
     group = problem.groups[index]
-    tables = jax.tree.map(lambda leaf: leaf[position], group.tables)
-    field = build_field(tables, problem.channels, params)
-    own_set = k if tables.own_sets else 0
-    waves = tables.wave_integers[own_set], tables.wave_mask[own_set]
-    k_point = group.k_points[position, k]
-    hamiltonian = build_hamiltonian((tables, problem.channels, field, k_point, *waves))
-    return dense(hamiltonian, block)
+    chosen = np.zeros(group.k_points.shape[:2], bool)
+    chosen[position, k] = True
+    levels = states[index]._replace(vectors=states[index].vectors[..., :0, :0])
+    reference = _solved_densely(group, problem.channels, params, chosen, levels)
+    found, exact = on_host((levels.energies, reference.energies))
+    return float(np.abs(found - exact)[position, k, : group.n_levels].max())
+
+
+@jax.jit
+def _solved_densely(
+    group: SystemGroup,
+    channels: Channels,
+    params: dict,
+    chosen: Bool[Array, "system kpt"],
+    states: States,
+) -> States:
+    """The states of a group, those at the chosen k-points replaced, one after the other.
+
+    Every device solves its own.
+    """
+
+    def share(
+        tables: SystemTables,
+        k_points: Array,
+        shared: tuple[Channels, dict],
+        chosen: Array,
+        states: States,
+    ) -> States:
+        channels, params = shared
+
+        def of_system(share: tuple) -> States:
+            tables, *per_k = share
+            field = build_field(tables, channels, params)
+            sets = (tables.wave_integers, tables.wave_mask)
+
+            def at_k(share: tuple) -> States:
+                k_point, chosen, states, *own_set = share
+                waves = own_set or [leaf[0] for leaf in sets]
+                solved = partial(_dense_like, (tables, channels, field, k_point, *waves))
+                return jax.lax.cond(chosen, solved, lambda states: states, states)
+
+            return jax.lax.map(at_k, (*per_k, *(sets if tables.own_sets else ())))
+
+        return jax.lax.map(of_system, (tables, k_points, chosen, states))
+
+    return on_devices(share, group, (channels, params), chosen, states)
+
+
+def _dense_like(contents: tuple, states: States) -> States:
+    """As many states as there are, and as much of their vectors."""
+    found = dense(build_hamiltonian(contents), states.energies.shape[-1])
+    rows, columns = states.vectors.shape
+    return states._replace(
+        energies=found.energies,
+        vectors=found.vectors[:rows, :columns],
+        residuals=found.residuals,
+    )

@@ -6,10 +6,12 @@ Hellmann-Feynman forces. Training keeps the states from step to step.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import jax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.batching import SystemGroup
@@ -24,6 +26,7 @@ from deeppseudopot_jax.hamiltonian.assemble import (
 )
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.numerics import after
+from deeppseudopot_jax.parallel import gathered, spread
 from deeppseudopot_jax.problem import Problem
 
 Guesses = tuple[States | None, ...]
@@ -82,7 +85,9 @@ def levels_of(
         wanted = states.energies[: group.n_levels], states.vectors[:, : group.n_levels]
         return energies_of_states(build_hamiltonian, contents, *wanted)
 
-    return at_every_k(problem, params, at_k, jax.lax.stop_gradient(states))
+    levels = at_every_k(problem, params, at_k, jax.lax.stop_gradient(states))
+    pairs = zip(problem.groups, levels, strict=True)
+    return tuple(gathered(group.layout, found) for group, found in pairs)
 
 
 def at_every_k(
@@ -90,23 +95,64 @@ def at_every_k(
 ) -> tuple[Any, ...]:
     """`at_k(group, contents[, given at k])` at all k-points of all systems, group after group.
 
-    `contents` is what `build_hamiltonian` takes; `given` has one pytree per group.
+    `contents` is what `build_hamiltonian` takes; `given` has one pytree (system, kpt, ...) per
+    group.
     """
     found: list[Any] = []
     for index, group in enumerate(problem.groups):
-
-        def one_system(
-            tables: SystemTables, k_points: Array, *arguments: Any, group: Any = group
-        ) -> Any:
-            field = build_field(tables, problem.channels, params)
-            here = partial(at_k, group)
-            chunks = group.n_chunks
-            return over_k(here, tables, problem.channels, field, k_points, chunks, *arguments)
-
-        arguments = (group.k_points,) if given is None else (group.k_points, given[index])
-        arguments = after(arguments, found[-1:])
-        found.append(jax.vmap(one_system)(group.tables, *arguments))
+        per_k = () if given is None else (given[index],)
+        k_points, *per_k = after((group.k_points, *per_k), found[-1:])
+        ordered = replace(group, k_points=k_points)
+        found.append(over_group(partial(at_k, group), ordered, problem.channels, params, *per_k))
     return tuple(found)
+
+
+def over_group(
+    at_k: Callable[..., Any],
+    group: SystemGroup,
+    channels: Channels,
+    params: dict,
+    *per_k: Any,
+    strain: Float[Array, "3 3"] | None = None,
+) -> Any:
+    """`at_k(contents, *per_k)` at every k-point of every system; results are (system, kpt, ...).
+
+    Where the group lies on several devices, every device does its own systems and k-points.
+
+    Args:
+        at_k: a function of what `build_hamiltonian` takes, and of its part of `per_k`.
+        group: systems and k-points.
+        channels: of the problem.
+        params: potential parameters.
+        per_k: pytrees of arrays (system, kpt, ...).
+        strain: of the crystals, as in `build_field`.
+    """
+
+    def share(
+        tables: SystemTables, k_points: Array, shared: tuple[Channels, dict, Any], *per_k: Any
+    ) -> Any:
+        channels, params, strain = shared
+
+        def one_system(tables: SystemTables, k_points: Array, *per_k: Any) -> Any:
+            field = build_field(tables, channels, params, strain)
+            return over_k(at_k, tables, channels, field, k_points, group.n_chunks, *per_k)
+
+        return jax.vmap(one_system)(tables, k_points, *per_k)
+
+    return on_devices(share, group, (channels, params, strain), *per_k)
+
+
+def on_devices(share: Callable[..., Any], group: SystemGroup, shared: Any, *per_k: Any) -> Any:
+    """`share(tables, k_points, shared, *per_k)`, with each device's part of all but `shared`.
+
+    `per_k` and what `share` returns are trees of arrays (system, kpt, ...).
+    """
+    arguments = (group.tables, group.k_points, shared, *per_k)
+    if group.layout is None:
+        return share(*arguments)
+    split = group.layout.per_k
+    specs = (group.table_specs(group.layout), split, PartitionSpec(), *(split for _ in per_k))
+    return spread(share, group.layout, specs, *arguments)
 
 
 def over_k(

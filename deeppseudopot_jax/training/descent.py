@@ -5,7 +5,7 @@ densely, and the cost is differentiated at fixed vectors (Hellmann-Feynman).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import jax
@@ -67,7 +67,7 @@ class Descent:
         self, problem: Problem, frozen: dict, state: TrainingState
     ) -> tuple[TrainingState, StepInfo]:
         """One update; the energies of `info.cost` belong to the parameters of `state`."""
-        problem = problem.replace(solver=problem.solver.following())
+        problem = replace(problem, solver=problem.solver.following())
         params = merge(Split(state.trainable, frozen))
         guesses = state.states
         if state.updates % _UPDATES_BETWEEN_PRECONDITIONERS == 0 or guesses is None:

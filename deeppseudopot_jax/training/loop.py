@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import optax
+from jax.sharding import PartitionSpec
 
 from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.parallel import local, placed
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.descent import CostOfBands, Descent, TrainingState
@@ -65,7 +67,11 @@ def train(
     """
     optimizer = make_optimizer(settings, problem.composition)
     trainable, frozen = split(params, trained_channels(settings))
-    state = TrainingState(trainable, restore(optimizer.init(trainable)))
+    # Placed now, because the first update leaves its results so: nothing is compiled twice.
+    trainable, optimizer_state, frozen = placed(
+        problem.mesh, PartitionSpec(), (trainable, restore(optimizer.init(trainable)), frozen)
+    )
+    state = TrainingState(trainable, optimizer_state)
     descent = Descent(cost, optimizer)
     patience = settings.patience or settings.max_epochs + 1
     best_number, best_cost = 0, float("inf")
@@ -77,8 +83,8 @@ def train(
             {name: float(norm) for name, norm in info.gradient_norms.items()},
             info.dense_fallbacks,
             info.missed_levels,
-            merge(Split(state.trainable, frozen)),
-            state.optimizer_state,
+            local(merge(Split(state.trainable, frozen))),
+            local(state.optimizer_state),
         )
         if epoch.cost < best_cost:
             best_number, best_cost = number, epoch.cost

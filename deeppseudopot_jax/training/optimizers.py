@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -52,8 +52,10 @@ def neutral_long_range(
 
     So N - 1 species of one compound stay free, and fewer where compounds share species.
     """
-    identity = jnp.eye(composition.shape[1], dtype=composition.dtype)
-    projector = identity - jnp.linalg.pinv(composition) @ composition
+    # In NumPy: an array that spans processes must not be closed over.
+    counts = np.asarray(composition)
+    identity = np.eye(counts.shape[1], dtype=counts.dtype)
+    projector = identity - np.linalg.pinv(counts) @ counts
 
     def project(updates: dict, params: dict | None = None) -> dict:
         if "long_range" not in updates:
