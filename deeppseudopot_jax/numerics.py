@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -82,28 +81,3 @@ def pad_rows(rows: np.ndarray, size: int) -> np.ndarray:
 def repeat_last(rows: np.ndarray, size: int) -> np.ndarray:
     """`rows` continued with copies of its last row up to `size`."""
     return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
-
-
-def single(tree: Any) -> Any:
-    """A pytree with its double precision arrays in single precision."""
-    smaller = {"float64": jnp.float32, "complex128": jnp.complex64}
-    return jax.tree.map(lambda leaf: leaf.astype(smaller.get(str(leaf.dtype), leaf.dtype)), tree)
-
-
-def after(tree: Any, earlier: Any) -> Any:
-    """`tree` itself, but its floating-point arrays not before `earlier` is known.
-
-    XLA's CPU threads wait for one another inside batched LAPACK calls: as many such calls at a time
-    as there are threads lock up. An optimisation barrier does not order them.
-    """
-    found = [leaf for leaf in jax.tree.leaves(earlier) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    if not found:
-        return tree
-    one = min(found, key=lambda leaf: leaf.size)  # what a loop returns is known all at once
-    zero = jnp.minimum(jnp.sum(jnp.isnan(one)), 0)
-
-    def ordered(leaf: Array) -> Array:
-        inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
-        return leaf + zero.astype(leaf.dtype) if inexact else leaf
-
-    return jax.tree.map(ordered, tree)

@@ -25,7 +25,8 @@ class Iterative:
 
     Attributes:
         accepted: largest residual norm (Ha) of a state that counts as found. Energies are then
-            wrong by about its square over the distance to the next level: 1e-4 is below 1e-6 eV.
+            wrong by about its square over the distance to the next level: 1e-4 Ha gives energies
+            to 1e-7 eV and gradients to 4e-6 (docs/performance.md).
         tightest: residual norm (Ha) to converge to whatever the start.
         fraction: of the start's residual that suffices, between these two bounds.
         max_steps: a solve that needs more has failed, and its residuals say so.
@@ -34,7 +35,7 @@ class Iterative:
     """
 
     accepted: float = 1e-5
-    tightest: float = 1e-5
+    tightest: float = 1e-6
     fraction: float = 0.0
     max_steps: int = 60
     spare: int = 4
@@ -46,7 +47,7 @@ class Iterative:
         A vector wrong by a small fraction of its last change gives a gradient wrong by a small
         fraction of the gradient's last change. As the steps shrink, accuracy grows.
         """
-        return replace(self, accepted=10.0 * self.tightest, fraction=0.03)
+        return replace(self, accepted=1e-4, tightest=1e-5, fraction=0.03)
 
     def first_guess(self, operator: Operator, n: int) -> States | None:
         """Lowest states of the operator among its plane waves of lowest kinetic energy.

@@ -21,7 +21,7 @@ from jaxtyping import Array, Complex, Float, Int
 from deeppseudopot_jax.eigensolvers.interface import Operator, States
 from deeppseudopot_jax.eigensolvers.preconditioner import Preconditioner
 from deeppseudopot_jax.eigensolvers.rayleigh_ritz import lowest_combinations, ritz_combinations
-from deeppseudopot_jax.numerics import single
+from deeppseudopot_jax.eigensolvers.single_precision import single
 
 _SETTLED, _SETTLED_AT_NO_HEIGHT = 0.3, 0.03
 """Residual of a spare vector, over its height above the window and at no height (Ha), up to which
@@ -168,7 +168,9 @@ def _step(light: Operator, W: Array, now: _Iteration) -> _Iteration:
     gram = _bordered(jnp.ones_like(now.energies), jnp.concatenate([now.X, Q], axis=1).conj().T @ Q)
     # H stands on the left, because H X is known better than H W.
     matrix = _bordered(now.energies, jnp.concatenate([now.HX, HQ], axis=1).conj().T @ Q)
-    energies, C = lowest_combinations(gram, matrix, now.energies, rounding)
+    energies, C = lowest_combinations(
+        gram, matrix, now.energies, jnp.asarray(rounding, now.energies.dtype)
+    )
 
     P, HP = Q @ C[block:], HQ @ C[block:]
     X, HX = now.X @ C[:block] + P, now.HX @ C[:block] + HP

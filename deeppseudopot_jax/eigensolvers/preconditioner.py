@@ -5,12 +5,12 @@ eigendecomposition; far above, the kinetic energy is all that counts. The decomp
 old: it only steers the iteration, and what steers need not be exact.
 """
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from deeppseudopot_jax.eigensolvers.interface import Operator
-from deeppseudopot_jax.numerics import single
+from deeppseudopot_jax.eigensolvers.rayleigh_ritz import hermitian_eigh
+from deeppseudopot_jax.eigensolvers.single_precision import single
 from deeppseudopot_jax.records import record
 
 _FLOOR = 0.1
@@ -59,7 +59,7 @@ def low_part(
     """The preconditioner from about `n` rows of lowest kinetic energy, and their eigenstates."""
     small, rows = operator.restricted(n)
     matrix = small.matrix()
-    vectors, energies = jax.lax.linalg.eigh(matrix, lower=False, symmetrize_input=False)
+    energies, vectors = hermitian_eigh(matrix)
     offset = jnp.mean(jnp.diagonal(matrix).real - small.diagonal())
     n_rows, n_low = operator.diagonal().shape[0], rows.shape[0]
     places = jnp.full(n_rows, n_low, rows.dtype).at[rows].set(jnp.arange(n_low, dtype=rows.dtype))

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from deeppseudopot_jax.eigensolvers.one_by_one import one_by_one_on_cpu
+
 _ABOVE = 10.0
 """Ha above the block: where dependent directions are put, out of the way."""
 
@@ -11,11 +13,12 @@ _DEPENDENT = 1e-6
 """Pivots of a Gram matrix below this fraction of the largest one are linear dependence."""
 
 
+@one_by_one_on_cpu
 def lowest_combinations(
     gram: Complex[Array, "basis basis"],
     matrix: Complex[Array, "basis basis"],
     energies: Float[Array, " block"],
-    rounding: float,
+    rounding: Float[Array, ""],
 ) -> tuple[Float[Array, " block"], Complex[Array, "basis block"]]:
     """The lowest Ritz values and the combinations of basis vectors that belong to them.
 
@@ -62,6 +65,7 @@ def _times_inverse(columns: Array, lower: Array) -> Array:
     )
 
 
+@one_by_one_on_cpu
 def ritz_combinations(
     gram: Complex[Array, "block block"], matrix: Complex[Array, "block block"]
 ) -> tuple[Float[Array, " block"], Complex[Array, "block block"]]:
@@ -74,6 +78,7 @@ def ritz_combinations(
     return jnp.where(independent, values, jnp.nan), _times_inverse(rotation, lower)
 
 
+@one_by_one_on_cpu
 def hermitian_eigh(
     matrix: Complex[Array, "size size"],
 ) -> tuple[Float[Array, " size"], Complex[Array, "size size"]]:

@@ -6,7 +6,6 @@ Hellmann-Feynman forces. Training keeps the states from step to step.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,6 @@ from deeppseudopot_jax.hamiltonian.assemble import (
     hamiltonian_at,
 )
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.numerics import after
 from deeppseudopot_jax.parallel import gathered, spread
 from deeppseudopot_jax.problem import Problem
 
@@ -98,12 +96,10 @@ def at_every_k(
     `contents` is what `build_hamiltonian` takes; `given` has one pytree (system, kpt, ...) per
     group.
     """
-    found: list[Any] = []
+    found = []
     for index, group in enumerate(problem.groups):
         per_k = () if given is None else (given[index],)
-        k_points, *per_k = after((group.k_points, *per_k), found[-1:])
-        ordered = replace(group, k_points=k_points)
-        found.append(over_group(partial(at_k, group), ordered, problem.channels, params, *per_k))
+        found.append(over_group(partial(at_k, group), group, problem.channels, params, *per_k))
     return tuple(found)
 
 
@@ -184,7 +180,11 @@ def over_k(
         arguments = (k_points, *per_k)
     chunks = jax.tree.map(lambda leaf: leaf.reshape(n_chunks, -1, *leaf.shape[1:]), arguments)
     found = jax.lax.map(lambda chunk: jax.vmap(point)(*chunk), chunks)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+
+    def flat(leaf: Array) -> Array:
+        return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
+
+    return jax.tree.map(flat, found)
 
 
 def build_hamiltonian(contents: tuple) -> Hamiltonian:
