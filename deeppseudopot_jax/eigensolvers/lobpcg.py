@@ -63,6 +63,7 @@ class _Iteration(NamedTuple):
     drift: Float[Array, ""]
     recent: Int[Array, ""]
     step: Int[Array, ""]
+    tolerance: Float[Array, ""]
 
 
 def lobpcg(
@@ -85,12 +86,9 @@ def lobpcg(
         accuracy: when to stop; residuals tell whether the steps were enough.
     """
     light = single(operator)
-    start = _exact(operator, guess, jnp.asarray(0))
-    first = jnp.max(start.residuals[:n])
-    tolerance = jnp.clip(accuracy.fraction * first, accuracy.tightest, accuracy.loosest)
 
     def unfinished(now: _Iteration) -> Array:
-        accurate = jnp.all(now.residuals[:n] <= tolerance)
+        accurate = jnp.all(now.residuals[:n] <= now.tolerance)
         settled = _spare_vectors_are_settled(now, n)
         possible = (now.step < accuracy.max_steps) & jnp.isfinite(now.energies[0])
         return possible & ~(accurate & settled)
@@ -107,19 +105,21 @@ def lobpcg(
 
     def probing_step(now: _Iteration) -> _Iteration:
         probes = preconditioner.states(now.X.shape[1]).astype(now.X.dtype)
-        W = jnp.where(now.residuals <= tolerance, probes, corrections(now))
+        W = jnp.where(now.residuals <= now.tolerance, probes, corrections(now))
         return _step(light, W, now)
 
     def in_need_of_a_product(now: _Iteration) -> Array:
-        return unfinished(now) | (now.drift > _TOLERATED_DRIFT * tolerance)
-
-    def continued(now: _Iteration) -> _Iteration:
-        return jax.lax.while_loop(in_need_of_a_step, step, probing_step(now))
+        return unfinished(now) | (now.drift > _TOLERATED_DRIFT * now.tolerance)
 
     def renewed(now: _Iteration) -> _Iteration:
-        return continued(_exact(operator, now.X, now.step))
+        exact = _exact(operator, now.X)
+        first = accuracy.fraction * jnp.max(exact.residuals[:n])
+        aim = jnp.clip(first, accuracy.tightest, accuracy.loosest)
+        aim = jnp.where(now.step == 0, aim, now.tolerance)
+        exact = exact._replace(step=now.step, tolerance=aim)
+        return jax.lax.while_loop(in_need_of_a_step, step, probing_step(exact))
 
-    end = jax.lax.while_loop(in_need_of_a_product, renewed, continued(start))
+    end = jax.lax.while_loop(in_need_of_a_product, renewed, _not_begun(guess))
     return States(end.energies, end.X, end.residuals, preconditioner)
 
 
@@ -133,7 +133,16 @@ def _spare_vectors_are_settled(now: _Iteration, n: int) -> Array:
     return jnp.all(now.residuals[n:] <= _SETTLED * height + _SETTLED_AT_NO_HEIGHT)
 
 
-def _exact(operator: Operator, vectors: Array, step: Array) -> _Iteration:
+def _not_begun(guess: Array) -> _Iteration:
+    nothing = jnp.zeros_like(guess)
+    zeros = jnp.zeros(guess.shape[1], nothing.real.dtype)
+    infinite, none = zeros + jnp.inf, jnp.asarray(0)
+    return _Iteration(
+        guess, nothing, nothing, nothing, zeros, infinite, infinite[0], none, none, zeros[0]
+    )
+
+
+def _exact(operator: Operator, vectors: Array) -> _Iteration:
     """An iteration from independent vectors, everything in full precision; NaN if they are not."""
     HX = operator.apply(vectors)
     energies, C = ritz_combinations(vectors.conj().T @ vectors, vectors.conj().T @ HX)
@@ -148,7 +157,8 @@ def _exact(operator: Operator, vectors: Array, step: Array) -> _Iteration:
         _column_norms(HX - X * energies),
         jnp.zeros((), energies.dtype),
         jnp.asarray(0),
-        step,
+        jnp.asarray(0),
+        jnp.zeros((), energies.dtype),
     )
 
 
@@ -184,6 +194,7 @@ def _step(light: Operator, W: Array, now: _Iteration) -> _Iteration:
         now.drift + lost * jnp.max(_column_norms(HP)),
         now.recent + 1,
         now.step + 1,
+        now.tolerance,
     )
 
 
