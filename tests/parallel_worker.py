@@ -63,7 +63,7 @@ def calculate_iteratively(arrange: Callable[[Problem], Problem] = lambda problem
     """Costs of training with the iterative solver, where every k-point has its own waves."""
     bundle = sample()
     settings = bundle.settings.model_copy(update={"basis_sphere": "kG"})
-    iterative = Iterative(spare=2, dense_up_to=0)
+    iterative = Iterative(spare=2, dense_up_to=0, dense_start_up_to=0)
     bundle = Bundle(**{**vars(bundle), "settings": settings})
     problem = arrange(build_problem(bundle, solver=iterative))
     epochs = train(problem, initial_params(bundle, problem), settings)

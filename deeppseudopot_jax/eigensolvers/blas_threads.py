@@ -29,9 +29,13 @@ def all_blas_threads() -> Iterator[None]:
 
 @cache
 def _scipy_blas() -> tuple[ThreadpoolController, int]:
-    """SciPy's own BLAS, and its number of threads before it was limited."""
-    name = scipy.linalg.__name__.split(".")[0]
+    """SciPy's own BLAS, and its number of threads before it was limited.
+
+    Wheels of SciPy bring a library of their own; elsewhere all loaded ones are taken.
+    """
+    assert scipy.linalg  # loads the library
     everything = ThreadpoolController().select(user_api="blas")
-    paths = [library["filepath"] for library in everything.info() if name in library["filepath"]]
-    controller = everything.select(filepath=paths) if paths else everything
+    paths = [library["filepath"] for library in everything.info()]
+    own = [path for path in paths if "scipy.libs" in path]
+    controller = everything.select(filepath=own or paths)
     return controller, max((library["num_threads"] for library in controller.info()), default=1)

@@ -32,6 +32,7 @@ class Iterative:
         max_steps: a solve that needs more has failed, and its residuals say so.
         spare: vectors beyond the wanted states; they watch for levels that come down.
         dense_up_to: dimension up to which dense is faster even with a guess.
+        dense_start_up_to: dimension up to which dense is faster without one.
     """
 
     accepted: float = 1e-5
@@ -40,6 +41,7 @@ class Iterative:
     max_steps: int = 60
     spare: int = 4
     dense_up_to: int = 150
+    dense_start_up_to: int = 700
 
     def following(self) -> "Iterative":
         """The same solver for a potential on the move: as accurate as its steps require.
@@ -70,7 +72,8 @@ class Iterative:
         Raises:
             ValueError: if `guess` is not what an earlier call for as many states returned.
         """
-        if self._is_dense(operator, n):
+        small = guess is None and operator.diagonal().shape[0] <= self.dense_start_up_to
+        if small or self._is_dense(operator, n):
             return dense(operator, n)
         guess = guess or self.first_guess(operator, n)
         shape = operator.diagonal().shape[0], n + self.spare
