@@ -34,7 +34,7 @@ SHARED = Path(os.environ.get("DEEPPSEUDOPOT_SHARED", REPOSITORY.parent / "shared
 SHARED_BUNDLES = ("cspbi3_soc", "ingaasp_nn")
 REPEATS = 5
 WARM_UP = 5
-MATMUL_ROWS = {"cpu": 2048}
+MATMUL_ROWS = {"cpu": 1024}
 MATMUL_ROWS_ELSEWHERE = 8192
 APPLICATIONS = 20
 SCALE = 1e-2  # Ha^-1, keeps repeated products from growing
@@ -274,7 +274,7 @@ def bundle_rows(name: str, rate: float) -> None:
 
 
 def chunk_rows() -> None:
-    """A row for every size of a chunk that changes their number."""
+    """A row for every size of a chunk, up to the first that holds all k-points."""
     print(f"\n{CHUNK_K_POINTS} k-points of {CHUNK_BUNDLE}, dense from scratch")
     print(f"{'MiB':>8}{'per chunk':>11}{'chunks':>8}{'seconds':>10}{'ms per k':>10}")
     for mib in CHUNK_MIB:
