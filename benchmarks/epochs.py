@@ -10,18 +10,13 @@ PyTorch code on the same kind of machine over ours.
 """
 
 import json
-import os
 import resource
-import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("DEEPPSEUDOPOT_SHARED", REPOSITORY.parent / "shared"))
+from measuring import SHARED, measured_apart, median, training
+
 PYTORCH = {"cspbi3_soc": 196.0, "ingaasp_nn": 57.0}  # seconds per epoch
-REPEATS = 5
 WARM_UP = {"dense": 0, "default": 10}
 
 
@@ -32,12 +27,8 @@ def measure(name: str, solver: str) -> dict[str, float]:
     import deeppseudopot_jax as dp
     from deeppseudopot_jax.eigensolvers.dense import dense
     from deeppseudopot_jax.eigensolvers.iterative import iterative
-    from deeppseudopot_jax.losses import loss_of_energies
-    from deeppseudopot_jax.training.descent import Descent, TrainingState
-    from deeppseudopot_jax.training.optimizers import make_optimizer
-    from deeppseudopot_jax.training.trainable import split, trained_channels
 
-    bundle = dp.read_bundle(SHARED / "bundles" / name)
+    bundle = dp.read_bundle(SHARED / name)
     start = time.perf_counter()
     chosen = dense if solver == "dense" else iterative
     problem = dp.build_problem(bundle, solver=chosen)
@@ -48,38 +39,18 @@ def measure(name: str, solver: str) -> dict[str, float]:
     start = time.perf_counter()
     evaluate = jax.jit(dp.energies).lower(problem, params).compile()
     found["compile evaluation"] = time.perf_counter() - start
-    found["evaluation"] = _median(lambda: evaluate(problem, params))
+    found["evaluation"] = median(lambda: evaluate(problem, params))
 
-    optimizer = make_optimizer(bundle.settings, problem.composition)
-    trainable, frozen = split(params, trained_channels(bundle.settings))
-    state = TrainingState(trainable, optimizer.init(trainable))
-    descent = Descent(loss_of_energies, optimizer)
-
-    def epoch():
-        nonlocal state
-        state, info = descent.step(problem, frozen, state)
-        return info
-
+    epoch = training(bundle, problem, params)
     start = time.perf_counter()
     jax.block_until_ready(epoch())
     jax.block_until_ready(epoch())  # the second one has vectors to start from
     found["first two epochs"] = time.perf_counter() - start
     for _ in range(WARM_UP[solver]):
         epoch()
-    found["epoch"] = _median(epoch)
+    found["epoch"] = median(epoch)
     found["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return found
-
-
-def _median(work) -> float:
-    import jax
-
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        jax.block_until_ready(work())
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def main(names: list[str]) -> None:
@@ -88,9 +59,7 @@ def main(names: list[str]) -> None:
     print(f"{'bundle':12} {'solver':8}{title}   PyTorch epoch, ratio")
     for name in names:
         for solver in WARM_UP:
-            command = [sys.executable, __file__, "--measure", name, solver]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            found = json.loads(output.splitlines()[-1])
+            found = measured_apart(__file__, name, solver)
             row = " ".join(f"{found[column]:18.3f}" for column in columns)
             ratio = f"{PYTORCH[name]:.0f} s, {PYTORCH[name] / found['epoch']:.0f}x"
             print(f"{name:12} {solver:8}{row}   {ratio}", flush=True)

@@ -19,20 +19,16 @@ The last table is an evaluation of many k-points of gallium arsenide with other 
 
 import dataclasses
 import json
-import os
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from measuring import REPOSITORY, SHARED, denser, measured_apart, median, training
 
-REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
-SHARED = Path(os.environ.get("DEEPPSEUDOPOT_SHARED", REPOSITORY.parent / "shared")) / "bundles"
 SHARED_BUNDLES = ("cspbi3_soc", "ingaasp_nn")
-REPEATS = 5
 WARM_UP = 5
 MATMUL_ROWS = {"cpu": 1024}
 MATMUL_ROWS_ELSEWHERE = 8192
@@ -41,18 +37,6 @@ SCALE = 1e-2  # Ha^-1, keeps repeated products from growing
 CHUNK_MIB = (0.5, 2, 8, 32, 128, 512, 2048, 8192)
 CHUNK_BUNDLE, CHUNK_K_POINTS = "gallium_arsenide", 512
 TIMEOUT = 900  # s, for one process
-
-
-def _median(work) -> float:
-    import jax
-
-    jax.block_until_ready(work())
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        jax.block_until_ready(work())
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def measure_device() -> dict:
@@ -66,7 +50,7 @@ def measure_device() -> dict:
     rows = MATMUL_ROWS.get(backend, MATMUL_ROWS_ELSEWHERE)
     factor = jax.random.normal(jax.random.key(0), (rows, rows), jnp.complex128)
     multiply = jax.jit(jnp.matmul)
-    seconds = _median(lambda: multiply(factor, factor))
+    seconds = median(lambda: multiply(factor, factor))
     kind = jax.devices()[0].device_kind
     return {"backend": backend, "kind": kind, "rows": rows, "rate": 8 * rows**3 / seconds}
 
@@ -138,10 +122,6 @@ def solver_figures(bundle, problem, params, exact: list[np.ndarray]) -> dict[str
     import jax
 
     import deeppseudopot_jax as dp
-    from deeppseudopot_jax.losses import loss_of_energies
-    from deeppseudopot_jax.training.descent import Descent, TrainingState
-    from deeppseudopot_jax.training.optimizers import make_optimizer
-    from deeppseudopot_jax.training.trainable import split, trained_channels
 
     start = time.perf_counter()
     evaluate = jax.jit(dp.energies).lower(problem, params).compile()
@@ -149,21 +129,12 @@ def solver_figures(bundle, problem, params, exact: list[np.ndarray]) -> dict[str
     bands = evaluate(problem, params)
     errors = [np.abs(np.asarray(b) - e).max() for b, e in zip(bands, exact, strict=True)]
     figures["error"] = float(np.max(errors))
-    figures["evaluation"] = _median(lambda: evaluate(problem, params))
+    figures["evaluation"] = median(lambda: evaluate(problem, params))
 
-    optimizer = make_optimizer(bundle.settings, problem.composition)
-    trainable, frozen = split(params, trained_channels(bundle.settings))
-    state = TrainingState(trainable, optimizer.init(trainable))
-    descent = Descent(loss_of_energies, optimizer)
-
-    def epoch():
-        nonlocal state
-        state, info = descent.step(problem, frozen, state)
-        return info
-
+    epoch = training(bundle, problem, params)
     for _ in range(WARM_UP):
         epoch()
-    figures["epoch"] = _median(epoch)
+    figures["epoch"] = median(epoch)
     return figures
 
 
@@ -189,7 +160,7 @@ def operator_figures(problem, params) -> dict[str, float]:
         return at_every_k(problem, params, at_k)
 
     work = jax.jit(applied)
-    few, many = (_median(lambda n=n: work(problem, params, n)) for n in (1, 1 + APPLICATIONS))
+    few, many = (median(lambda n=n: work(problem, params, n)) for n in (1, 1 + APPLICATIONS))
     operations = 0
     for group in problem.groups:
         rows = group.tables.dimension * group.tables.wave_integers.shape[-2]
@@ -210,21 +181,12 @@ def measure_chunks(size: str) -> dict[str, float | bool]:
     allowed = int(float(size) * 2**20)
     batching._CHUNK_BYTES[backend] = allowed
     bundle = dp.read_bundle(CONFIGS / CHUNK_BUNDLE)
-    (system,) = bundle.systems
-    path = np.linspace(0, len(system.k_points) - 1, CHUNK_K_POINTS)
-    nodes = np.arange(len(system.k_points))
-    system = dataclasses.replace(
-        system,
-        k_points=np.stack([np.interp(path, nodes, column) for column in system.k_points.T], axis=1),
-        k_weights=np.ones(CHUNK_K_POINTS),
-        reference_energies=None,
-    )
-    problem = dp.build_problem(dataclasses.replace(bundle, systems=(system,)), local="zunger")
+    problem = dp.build_problem(denser(bundle, CHUNK_K_POINTS), local="zunger")
     params = dp.initial_params(bundle, problem)
     evaluate = jax.jit(dp.energies)
     (group,) = problem.groups
     return {
-        "seconds": _median(lambda: evaluate(problem, params)),
+        "seconds": median(lambda: evaluate(problem, params)),
         "chunks": group.n_chunks,
         "per chunk": group.k_points.shape[1] // group.n_chunks,
         "own": allowed == own,
@@ -236,15 +198,13 @@ MEASURES = {"device": measure_device, "bundle": measure_bundle, "chunks": measur
 
 def figures_of(what: str, *arguments: str) -> dict | str:
     """The figures of a process of its own, or one line that says why there are none."""
-    command = [sys.executable, __file__, "--measure", what, *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+        return measured_apart(__file__, what, *arguments, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         return f"stopped after {TIMEOUT} s"
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
         return f"failed: {lines[-1]}"
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def bundle_rows(name: str, rate: float) -> None:

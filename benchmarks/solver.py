@@ -8,14 +8,11 @@ for; errors are against `scipy.linalg.eigh(subset_by_index)`. Times are medians,
 """
 
 import dataclasses
-import os
-import statistics
-import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import scipy.linalg
+from measuring import REPEATS, SHARED, median
 
 import deeppseudopot_jax as dp
 from deeppseudopot_jax.eigensolvers.blas_threads import all_blas_threads
@@ -24,26 +21,14 @@ from deeppseudopot_jax.hamiltonian.assemble import build_field
 from deeppseudopot_jax.observables.states import build_hamiltonian
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
-SHARED = Path(os.environ.get("DEEPPSEUDOPOT_SHARED", Path(__file__).parents[2] / "shared"))
 BUNDLES = ("ingaasp_nn", "cspbi3_soc")
 CHANGE = 0.003
-REPEATS = {"jnp.linalg.eigh": 1, "SciPy subset": 3}
-
-
-def median(work, repeats: int = 5) -> float:
-    """Median wall time after one call that compiles."""
-    jax.block_until_ready(work())
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(work())
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+RUNS_OF_SLOW_ONES = {"jnp.linalg.eigh": 1, "SciPy subset": 3}
 
 
 def operators(name: str):
     """H at the second k-point of a bundle's first system, of two potentials, and the levels."""
-    bundle = dp.read_bundle(SHARED / "bundles" / name)
+    bundle = dp.read_bundle(SHARED / name)
     problem = dp.build_problem(bundle)
     params = dp.initial_params(bundle, problem)
     changed = jax.tree.map(lambda leaf: (1.0 + CHANGE) * leaf, params)
@@ -83,9 +68,10 @@ def rows(name: str) -> None:
     }
     reference = None
     for title, work in solvers.items():
-        seconds = median(work, REPEATS.get(title, 5))
+        energies = np.asarray(work())  # compiles
+        seconds = median(work, RUNS_OF_SLOW_ONES.get(title, REPEATS))
         reference = reference or seconds
-        error = HARTREE_IN_EV * np.abs(np.asarray(work()) - exact).max()
+        error = HARTREE_IN_EV * np.abs(energies - exact).max()
         print(
             f"{name:12}{len(matrix):7}{n:6}  {title:20}{seconds:10.4f}{reference / seconds:10.1f}"
             f"{error:12.1e}",

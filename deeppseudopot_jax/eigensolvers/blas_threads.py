@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-import scipy.linalg
+import scipy.linalg  # noqa: F401, loads its BLAS
 from threadpoolctl import ThreadpoolController
 
 
@@ -33,7 +33,6 @@ def _scipy_blas() -> tuple[ThreadpoolController, int]:
 
     Wheels of SciPy bring a library of their own; elsewhere all loaded ones are taken.
     """
-    assert scipy.linalg  # loads the library
     everything = ThreadpoolController().select(user_api="blas")
     paths = [library["filepath"] for library in everything.info()]
     own = [path for path in paths if "scipy.libs" in path]

@@ -9,7 +9,12 @@ from jaxtyping import Array, Float
 
 from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.eigensolvers.hellmann_feynman import lowest_states
-from deeppseudopot_jax.observables.states import at_every_k, build_hamiltonian, over_group
+from deeppseudopot_jax.observables.states import (
+    at_every_k,
+    build_hamiltonian,
+    on_every_device,
+    over_group,
+)
 from deeppseudopot_jax.parallel import gathered
 from deeppseudopot_jax.potentials.compose import form_factors as _form_factors
 from deeppseudopot_jax.problem import Problem, Target
@@ -31,9 +36,8 @@ def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]
     def at_k(group: SystemGroup, contents: tuple) -> Array:
         return _levels_at_k(problem, group, contents)
 
-    levels = at_every_k(problem, params, at_k)
-    pairs = zip(problem.groups, levels, strict=True)
-    return bands_of_levels(problem, tuple(gathered(group.layout, found) for group, found in pairs))
+    levels = on_every_device(problem, at_every_k(problem, params, at_k))
+    return bands_of_levels(problem, levels)
 
 
 def bands_of_levels(

@@ -84,7 +84,12 @@ def levels_of(
         return energies_of_states(build_hamiltonian, contents, *wanted)
 
     levels = at_every_k(problem, params, at_k, jax.lax.stop_gradient(states))
-    pairs = zip(problem.groups, levels, strict=True)
+    return on_every_device(problem, levels)
+
+
+def on_every_device(problem: Problem, per_group: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Results of `at_every_k`, whole on every device."""
+    pairs = zip(problem.groups, per_group, strict=True)
     return tuple(gathered(group.layout, found) for group, found in pairs)
 
 
