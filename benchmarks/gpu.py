@@ -19,13 +19,12 @@ The last table is an evaluation of many k-points of gallium arsenide with other 
 
 import dataclasses
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from measuring import REPOSITORY, SHARED, denser, measured_apart, median, training
+from measuring import REPOSITORY, SHARED, denser, measured_or_reason, median, training
 
 CONFIGS = REPOSITORY / "configs"
 SHARED_BUNDLES = ("cspbi3_soc", "ingaasp_nn")
@@ -198,13 +197,7 @@ MEASURES = {"device": measure_device, "bundle": measure_bundle, "chunks": measur
 
 def figures_of(what: str, *arguments: str) -> dict | str:
     """The figures of a process of its own, or one line that says why there are none."""
-    try:
-        return measured_apart(__file__, what, *arguments, timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        return f"stopped after {TIMEOUT} s"
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
-        return f"failed: {lines[-1]}"
+    return measured_or_reason(__file__, what, *arguments, timeout=TIMEOUT)
 
 
 def bundle_rows(name: str, rate: float) -> None:

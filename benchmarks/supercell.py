@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from measuring import Panel, figure_file, memory, plot
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 LATTICE_CONSTANT = 10.7  # Bohr
@@ -113,7 +114,6 @@ def measure(max_kinetic_energy: float, n_levels: int) -> dict:
     levels = HARTREE_IN_EV * np.asarray(states[0].energies)[0, 0]
     n_waves = problem.n_waves[0]
     preconditioner = None if guess[0] is None else guess[0].preconditioner
-    device = jax.local_devices()[0].memory_stats() or {}
     by_matrix = jax.eval_shape(_local_matrix, problem, params) is not None
     return {
         "N": n_waves,
@@ -126,11 +126,10 @@ def measure(max_kinetic_energy: float, n_levels: int) -> dict:
         "guess": guess_time,
         "scratch": guess_time + solve_time,
         "warm": warm_time,
-        "device MB": device.get("peak_bytes_in_use", 0) / 2**20,
         "residual": float(states[0].residuals[..., :n_levels].max()),
         "residual warm": float(warm[0].residuals[..., :n_levels].max()),
         "gap": float(levels[N_VALENCE] - levels[N_VALENCE - 1]) if n_levels > N_VALENCE else None,
-    }
+    } | memory()
 
 
 def _local_matrix(problem, params):
@@ -218,33 +217,12 @@ def run(cases: list[tuple[float, int]], limit: float) -> list[dict]:
     return found
 
 
-def plot(by_waves: list[dict], by_bands: list[dict], file: Path) -> None:
-    """Seconds against N and against the number of levels, and the slopes between end points."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4), layout="constrained")
-    parts = ((by_waves, "N", "plane waves"), (by_bands, "levels", "levels"))
-    for axis, (rows, key, title) in zip(axes, parts, strict=True):
-        if not rows:
-            axis.set_visible(False)
-            continue
-        rows = sorted(rows, key=lambda row, key=key: row[key])
-        x = [row[key] for row in rows]
-        for name in ("scratch", "warm"):
-            y = [row[name] for row in rows]
-            label = name
-            if len(x) > 1:
-                label += f", power {np.polyfit(np.log(x), np.log(y), 1)[0]:.1f}"
-            axis.loglog(x, y, "o-", label=label)
-        other = "levels" if key == "N" else "N"
-        axis.set(xlabel=title, ylabel="seconds", title=f"{other} = {rows[0][other]}")
-        axis.legend()
-    figure.savefig(file, dpi=150)
-    pyplot.close(figure)
-    print(f"plotted: {file}")
+def panel(rows: list[dict], key: str, x_label: str, fixed: str) -> Panel:
+    """Seconds against `key`, where `fixed` is the same in all rows."""
+    rows = sorted(rows, key=lambda row: row[key])
+    x = [row[key] for row in rows]
+    curves = {name: (x, [row[name] for row in rows]) for name in ("scratch", "warm") if rows}
+    return Panel(curves, x_label, "seconds", f"{fixed} = {rows[0][fixed]}" if rows else "")
 
 
 def main(options: argparse.Namespace) -> None:
@@ -260,7 +238,11 @@ def main(options: argparse.Namespace) -> None:
     energy = cutoff(options.bands_waves)
     by_bands = run([(energy, n_levels) for n_levels in options.bands], limit)
     if options.plot:
-        plot(by_waves, by_bands, options.plot)
+        panels = [
+            panel(by_waves, "N", "plane waves", "levels"),
+            panel(by_bands, "levels", "levels", "N"),
+        ]
+        plot(panels, options.plot)
 
 
 def _arguments() -> argparse.Namespace:
@@ -270,16 +252,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bands", type=int, nargs="*", default=[20, 36, 68, 132, 260])
     parser.add_argument("--bands-waves", type=int, default=4000)
     parser.add_argument("--limit-gb", type=float, default=24.0)
-    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--plot", type=figure_file)
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        import resource
-
-        figures = measure(float(sys.argv[2]), int(sys.argv[3]))
-        figures["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps(figures))
+        print(json.dumps(measure(float(sys.argv[2]), int(sys.argv[3]))))
     else:
         main(_arguments())
