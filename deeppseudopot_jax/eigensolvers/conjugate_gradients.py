@@ -1,0 +1,67 @@
+"""Preconditioned conjugate gradients for several right-hand sides at once."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float, Int
+
+Apply = Callable[[Array], Array]
+
+
+class _Iteration(NamedTuple):
+    """Solutions x, residuals r, preconditioned residuals z, directions p, and Re <r, z>."""
+
+    x: Complex[Array, "row column"]
+    r: Complex[Array, "row column"]
+    p: Complex[Array, "row column"]
+    product: Float[Array, " column"]
+    step: Int[Array, ""]
+
+
+def conjugate_gradients(
+    apply: Apply,
+    right: Complex[Array, "row column"],
+    precondition: Apply,
+    scale: Complex[Array, "row column"],
+    max_steps: int,
+) -> Complex[Array, "row column"]:
+    """The solution x of `apply(x) = right`, every column a system of its own.
+
+    Args:
+        apply: Hermitian, positive definite on the space of `right`.
+        right: right-hand sides.
+        precondition: Hermitian, positive definite on that space; stays inside it.
+        scale: a column counts as solved when its residual is at rounding beside this one's norm.
+        max_steps: a column that needs more has failed: NaN.
+    """
+    epsilon = float(jnp.finfo(right.dtype).eps) ** 0.75
+    goal = epsilon * _norms(scale)
+    z = precondition(right)
+    start = _Iteration(jnp.zeros_like(right), right, z, _products(right, z), jnp.asarray(0))
+
+    def unfinished(now: _Iteration) -> Array:
+        return (now.step < max_steps) & jnp.any(_norms(now.r) > goal)
+
+    def step(now: _Iteration) -> _Iteration:
+        active = _norms(now.r) > goal
+        change = apply(now.p)
+        curvature = _products(now.p, change)
+        length = jnp.where(active, now.product / jnp.where(active, curvature, 1.0), 0.0)
+        r = now.r - length * change
+        z = precondition(r)
+        product = _products(r, z)
+        turn = jnp.where(active, product / jnp.where(active, now.product, 1.0), 0.0)
+        return _Iteration(now.x + length * now.p, r, z + turn * now.p, product, now.step + 1)
+
+    end = jax.lax.while_loop(unfinished, step, start)
+    return jnp.where(_norms(end.r) <= goal, end.x, jnp.nan)
+
+
+def _products(left: Array, right: Array) -> Array:
+    return jnp.sum(left.conj() * right, axis=0).real
+
+
+def _norms(vectors: Array) -> Array:
+    return jnp.sqrt(_products(vectors, vectors))
