@@ -34,7 +34,7 @@ def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]
     """
 
     def at_k(group: SystemGroup, contents: tuple) -> Array:
-        return _levels_at_k(problem, group, contents)
+        return levels_at_k(problem, group, contents)
 
     levels = on_every_device(problem, at_every_k(problem, params, at_k))
     return bands_of_levels(problem, levels)
@@ -79,7 +79,7 @@ def energies_at(
         IndexError: if there is no such system.
         ValueError: if `basis_sphere = kG` and `k_points` is given: those bases belong to k-points.
     """
-    group = _alone(problem, system)
+    group = alone(problem, system)
     target = problem.targets[system]
     if k_points is not None and group.tables.own_sets:
         raise ValueError("with basis_sphere = kG the energies exist at the system's own k-points")
@@ -90,10 +90,10 @@ def energies_at(
         n_chunks, padded = chunks(n_k, group.tables.dimension**2, problem.dtype, shards)
         k_points = jnp.concatenate([k_points, jnp.repeat(k_points[-1:], padded - n_k, axis=0)])
         group = replace(group, k_points=k_points[None], n_chunks=n_chunks)
-    at_k = partial(_levels_at_k, problem, group)
+    at_k = partial(levels_at_k, problem, group)
     found = over_group(at_k, group, problem.channels, params, strain=strain)
     (levels,) = gathered(group.layout, found)
-    return HARTREE_IN_EV * _repeat_spin(levels[:n_k], group.tables.n_spin)[:, : target.n_bands]
+    return HARTREE_IN_EV * repeat_spin(levels[:n_k], group.tables.n_spin)[:, : target.n_bands]
 
 
 def form_factors(
@@ -104,7 +104,7 @@ def form_factors(
     return _form_factors(problem.local, params, q, problem.channels.long_range_gamma)
 
 
-def _alone(problem: Problem, system: int) -> SystemGroup:
+def alone(problem: Problem, system: int) -> SystemGroup:
     """The group of one system, k-points split as in the group it is in."""
     group = next((group for group in problem.groups if system in group.members), None)
     if group is None:
@@ -121,12 +121,12 @@ def _alone(problem: Problem, system: int) -> SystemGroup:
     )
 
 
-def _levels_at_k(problem: Problem, group: SystemGroup, contents: tuple) -> Float[Array, " level"]:
+def levels_at_k(problem: Problem, group: SystemGroup, contents: tuple) -> Float[Array, " level"]:
     """Levels (Ha) at one k-point, solved and differentiable; NaN where the solver has failed."""
     return lowest_states(problem.solver, group.n_levels, build_hamiltonian, contents).energies
 
 
-def _repeat_spin(levels: Array, n_spin: int) -> Array:
+def repeat_spin(levels: Array, n_spin: int) -> Array:
     """Every level twice where the calculation has no spin."""
     return jnp.repeat(levels, 2 // n_spin, axis=-1)
 
@@ -135,7 +135,7 @@ def _as_bands(
     levels: Float[Array, "padded_kpt level"], target: Target, n_spin: int
 ) -> Float[Array, "kpt band"]:
     """Levels without padding, spin-repeated, in the order of the bands."""
-    bands = _repeat_spin(levels[: target.n_k], n_spin)[:, : target.n_bands]
+    bands = repeat_spin(levels[: target.n_k], n_spin)[:, : target.n_bands]
     if target.band_order is None:
         return bands
     return jnp.take_along_axis(bands, target.band_order, axis=1)

@@ -1,0 +1,83 @@
+"""Some of a system's k-points, with what H(k) needs there."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from deeppseudopot_jax.batching import SystemGroup, chunks
+from deeppseudopot_jax.hamiltonian.assemble import Channels, Field
+from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.observables.bands import alone, levels_at_k, repeat_spin
+from deeppseudopot_jax.observables.states import over_group
+from deeppseudopot_jax.parallel import gathered
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.records import record
+from deeppseudopot_jax.units import HARTREE_IN_EV
+
+
+@record
+class Points:
+    """k-points (fractional) of one system; where they have sets of plane waves, one each."""
+
+    tables: SystemTables
+    k_points: Float[Array, "kpt 3"]
+
+
+def listed_points(problem: Problem, system: int, indices: tuple[int, ...]) -> Points:
+    """The k-points `indices` of kpoints_X.par.
+
+    Raises:
+        IndexError: if there is no such system or k-point.
+    """
+    group = _chosen(problem, system, indices)
+    return Points(jax.tree.map(lambda leaf: leaf[0], group.tables), group.k_points[0])
+
+
+def contents_at(
+    points: Points, channels: Channels, field: Field, index: int | Int[Array, ""]
+) -> tuple:
+    """What `build_hamiltonian` takes, for one of the points."""
+    tables, own_set = points.tables, index if points.tables.own_sets else 0
+    waves = tables.wave_integers[own_set], tables.wave_mask[own_set]
+    return (tables, channels, field, points.k_points[index], *waves)
+
+
+def listed_energies(
+    problem: Problem,
+    params: dict,
+    system: int,
+    indices: tuple[int, ...],
+    strain: Float[Array, "3 3"] | None = None,
+) -> Float[Array, "kpt band"]:
+    """Band energies (eV) at some of a system's k-points, as `energies_at` gives them for all.
+
+    Raises:
+        IndexError: if there is no such system or k-point.
+    """
+    whole = alone(problem, system)
+    shards = 1 if whole.layout is None else whole.layout.kpt_shards
+    n_chunks, padded = chunks(len(indices), whole.tables.dimension**2, problem.dtype, shards)
+    group = _chosen(problem, system, indices + indices[-1:] * (padded - len(indices)))
+    group = replace(group, n_chunks=n_chunks)
+    at_k = partial(levels_at_k, problem, group)
+    found = over_group(at_k, group, problem.channels, params, strain=strain)
+    (levels,) = gathered(group.layout, found)
+    bands = HARTREE_IN_EV * repeat_spin(levels[: len(indices)], group.tables.n_spin)
+    return bands[:, : problem.targets[system].n_bands]
+
+
+def _chosen(problem: Problem, system: int, indices: tuple[int, ...]) -> SystemGroup:
+    """The group of one system with some of its k-points only."""
+    group = alone(problem, system)
+    n_k = problem.targets[system].n_k
+    if not all(0 <= index < n_k for index in indices):
+        raise IndexError(f"k-points {indices}: system {system} has 0 to {n_k - 1}")
+    chosen, tables = jnp.asarray(indices), group.tables
+    if tables.own_sets:
+        tables = tables.replace(
+            wave_integers=tables.wave_integers[:, chosen], wave_mask=tables.wave_mask[:, chosen]
+        )
+    return replace(group, tables=tables, k_points=group.k_points[:, chosen])
