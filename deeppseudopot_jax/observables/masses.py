@@ -1,0 +1,165 @@
+"""Effective masses: exact second-order k.p perturbation theory, and a finite-difference formula."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float, Int
+
+from deeppseudopot_jax.eigensolvers.response import (
+    DEGENERATE,
+    Multiplet,
+    first_columns,
+    resolve,
+    respond,
+    window_size,
+)
+from deeppseudopot_jax.hamiltonian.assemble import build_field
+from deeppseudopot_jax.observables.bands import locate
+from deeppseudopot_jax.observables.points import contents_at, listed_points
+from deeppseudopot_jax.observables.states import build_hamiltonian
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.units import HARTREE_IN_EV
+
+_SAME_SLOPE = 1e-6
+"""Ha Bohr: first-order slopes of a multiplet closer than this are one."""
+
+_OUT_OF_REACH = 1e6
+"""Ha: where what does not take part is put in the small eigenproblems."""
+
+
+def curvatures(
+    problem: Problem,
+    params: dict,
+    system: int,
+    k_point: int,
+    bands: tuple[int, ...],
+    direction: Float[Array, "3"],
+    tolerance: float = DEGENERATE,
+) -> Float[Array, " band"]:
+    """d^2E/dk^2 of bands at a k-point along a direction, in Ha Bohr^2: inverse effective masses.
+
+    Second-order perturbation theory in dH/dk and d^2H/dk^2, which contain the k-dependence of the
+    kinetic, spin-orbit and nonlocal parts. In a multiplet the slopes come first; levels of equal
+    slope then diagonalise the second-order matrix among themselves (J. M. Luttinger and W. Kohn,
+    Phys. Rev. 97, 869 (1955)). The bands of a multiplet are those found in ascending order a small
+    step along `direction`.
+
+    Differentiable once in `params`; where a multiplet is degenerate by symmetry, the derivative is
+    that of a change which keeps the symmetry.
+
+    Args:
+        problem: from `build_problem`.
+        params: potential parameters.
+        system: index of the system.
+        k_point: index of the k-point; its plane waves are those of the derivatives too.
+        bands: indices of the bands, counted by energy, without a band order (static).
+        direction: Cartesian, of any length but zero.
+        tolerance: levels closer than this (Ha) are degenerate (static).
+
+    Returns:
+        NaN where the solver failed, or a multiplet of more than six levels was found.
+
+    Raises:
+        IndexError: if there is no such system, k-point or band.
+        NotImplementedError: when differentiated twice.
+    """
+    n_bands = problem.targets[system].n_bands
+    if not all(0 <= band < n_bands for band in bands):
+        raise IndexError(f"bands {bands}: system {system} has 0 to {n_bands - 1}")
+    group, _ = locate(problem, system)
+    points = listed_points(problem, system, (k_point,))
+    field = build_field(points.tables, problem.channels, params)
+    contents = contents_at(points, problem.channels, field, 0)
+    levels = tuple(band * points.tables.n_spin // 2 for band in bands)
+    size = window_size(levels, group.n_levels, points.tables.dimension)
+    resolved = resolve(problem.solver, size, levels, tolerance, build_hamiltonian, contents)
+    unit = direction / jnp.linalg.norm(direction)
+    fractional = unit @ jnp.linalg.inv(field.reciprocal_lattice)
+    tables, channels, field, k, *waves = contents
+
+    def product(distance: Array, psi: Array) -> Array:
+        moved = (tables, channels, field, k + distance * fractional, *waves)
+        return build_hamiltonian(moved).apply(psi)
+
+    def curvature(arguments: tuple[Multiplet, Array]) -> Array:
+        multiplet, column = arguments
+        psi = multiplet.vectors
+        zero, one = jnp.zeros((), problem.dtype), jnp.ones((), problem.dtype)
+
+        def first(distance: Array) -> Array:
+            return jax.jvp(lambda t: product(t, psi), (distance,), (one,))[1]
+
+        velocity, second = jax.jvp(first, (zero,), (one,))
+        change = respond(build_hamiltonian(contents), multiplet, resolved.window, velocity)
+        slopes = psi.conj().T @ velocity
+        matrix = psi.conj().T @ second + 2.0 * velocity.conj().T @ change
+        matrix = 0.5 * (matrix + matrix.conj().T)
+        place = jnp.sum(multiplet.members * (jnp.arange(psi.shape[1]) < column))
+        return _second_order(slopes, matrix, multiplet.members, place.astype(jnp.int32))
+
+    columns = jnp.asarray(levels) - jnp.asarray(first_columns(levels, size))
+    return jax.lax.map(curvature, (resolved.multiplets, columns))
+
+
+def effective_masses(
+    problem: Problem,
+    params: dict,
+    system: int,
+    k_point: int,
+    bands: tuple[int, ...],
+    direction: Float[Array, "3"],
+    tolerance: float = DEGENERATE,
+) -> Float[Array, " band"]:
+    """1 / (d^2E/dk^2) in electron masses, negative at band maxima; see `curvatures`."""
+    return 1.0 / curvatures(problem, params, system, k_point, bands, direction, tolerance)
+
+
+def neighbour_masses(
+    at_edge: Float[Array, "2"], at_neighbour: Float[Array, "2"], distance: Float[Array, ""]
+) -> Float[Array, "2"]:
+    """Masses |dk|^2 / (2 dE) of hole and electron from energies at the gap and at a k-point nearby.
+
+    The parabola through two points; the hole's mass is that of -E, so that both are positive at a
+    direct gap. Infinite where the energies are equal.
+
+    Args:
+        at_edge: energies (eV) of valence and conduction band at the gap.
+        at_neighbour: the same bands at the neighbouring k-point.
+        distance: |dk| in Bohr^-1.
+    """
+    change = (at_neighbour - at_edge) / HARTREE_IN_EV
+    return distance**2 / (2.0 * jnp.asarray([-1.0, 1.0], change.dtype) * change)
+
+
+def _second_order(
+    slopes: Complex[Array, "column column"],
+    matrix: Complex[Array, "column column"],
+    members: Float[Array, " column"],
+    place: Int[Array, ""],
+) -> Float[Array, ""]:
+    """The second-order energy of the member that comes at `place` when slopes order the others."""
+    aside = jnp.diag(_OUT_OF_REACH * (1.0 - members))
+    rotation, values = _rotation(slopes + aside)
+    alike = jnp.abs(values - values[place]) <= _SAME_SLOPE
+    matrix = rotation.conj().T @ matrix @ rotation
+    block = jnp.where(alike[:, None] & alike, matrix, 0.0)
+    within = jnp.sum(alike * (jnp.arange(len(alike)) < place))
+    return jnp.linalg.eigvalsh(block + jnp.diag(jnp.where(alike, 0.0, _OUT_OF_REACH)))[within]
+
+
+@jax.custom_jvp
+def _rotation(
+    matrix: Complex[Array, "column column"],
+) -> tuple[Complex[Array, "column column"], Float[Array, " column"]]:
+    """Eigenvectors and eigenvalues; the vectors' derivative leaves out what mixes equal values."""
+    values, vectors = jnp.linalg.eigh(matrix)
+    return vectors, values
+
+
+@_rotation.defjvp
+def _rotation_response(primals, tangents):
+    vectors, values = _rotation(*primals)
+    coupling = vectors.conj().T @ tangents[0] @ vectors
+    distance = values - values[:, None]
+    apart = jnp.abs(distance) > _SAME_SLOPE
+    mixing = jnp.where(apart, coupling / jnp.where(apart, distance, 1.0), 0.0)
+    return (vectors, values), (vectors @ mixing, jnp.diag(coupling).real)
