@@ -1,0 +1,182 @@
+"""Electron-phonon couplings: matrix elements of dV/dtau between states at k and at k + q."""
+
+from dataclasses import replace
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from deeppseudopot_jax.basis import plane_waves
+from deeppseudopot_jax.eigensolvers.response import DEGENERATE, Multiplet, resolve, window_size
+from deeppseudopot_jax.hamiltonian.assemble import build_field
+from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
+from deeppseudopot_jax.numerics import pad_rows
+from deeppseudopot_jax.observables.coupling_elements import Pair, derivative_elements
+from deeppseudopot_jax.observables.points import Points, contents_at
+from deeppseudopot_jax.observables.states import build_hamiltonian
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.records import record, static
+from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.types import SystemInput
+from deeppseudopot_jax.units import HARTREE_IN_EV
+
+Edge = Literal["vb", "cb"]
+EDGES: tuple[Edge, Edge] = ("vb", "cb")
+
+
+@record
+class CouplingTables:
+    """What the couplings of one system need besides parameters, built once.
+
+    Point 0 is the gap, point 1 + j what q-point j leads to. `differences` are the distinct
+    G_i - G_j between the waves of both points, padded where `difference_mask` is False.
+    """
+
+    points: Points
+    differences: Int[Array, "q difference 3"]
+    difference_mask: Bool[Array, "q difference"]
+    levels: tuple[int, int] = static()
+    n_levels: int = static()
+
+    def pair(self, q_index: Int[Array, ""]) -> Pair:
+        """The gap and the point that a q-point leads to."""
+        tables, k_points, end = self.points.tables, self.points.k_points, 1 + q_index
+        own_set = end if tables.own_sets else 0
+        return Pair(
+            tables,
+            (k_points[0], k_points[end]),
+            (tables.wave_integers[0], tables.wave_integers[own_set]),
+            (tables.wave_mask[0], tables.wave_mask[own_set]),
+            self.differences[q_index],
+            self.difference_mask[q_index],
+        )
+
+
+def coupling_tables(
+    problem: Problem, settings: Settings, system: SystemInput, q_points: Float[np.ndarray, "q 3"]
+) -> CouplingTables:
+    """Tables for the couplings at the gap of a system.
+
+    Where k + q is one of the system's k-points plus a reciprocal lattice vector, the states are
+    those of that k-point, else those at k + q itself.
+
+    Args:
+        problem: from `build_problem`.
+        settings: those of the bundle.
+        system: the system.
+        q_points: fractional.
+
+    Raises:
+        ValueError: if input_X.par does not name the band edges and the gap k-point.
+    """
+    gap, bands = system.gap_k_point, (system.valence_band, system.conduction_band)
+    if gap is None or bands[0] is None or bands[1] is None:
+        raise ValueError(f"input_{system.index}.par: couplings need idxVB, idxCB and idxGap")
+    k_points = [system.k_points[gap], *(_scattered(system, gap, q) for q in q_points)]
+    at_points = replace(
+        system,
+        k_points=np.array(k_points),
+        k_weights=np.ones(len(k_points)),
+        band_order=None,
+        path_length=None,
+        reference_energies=None,
+    )
+    waves = plane_waves(at_points, settings.basis_sphere)
+    n_spin = 2 if settings.spin_orbit else 1
+    unpadded = UnpaddedTables(at_points, waves, problem.species, n_spin)
+    sets = [g[mask] for g, mask in zip(waves.integers, waves.mask, strict=True)]
+    ends = sets[1:] if waves.own_sets else sets * len(q_points)
+    found = [_differences(sets[0], end) for end in ends]
+    size = max(map(len, found))
+    valence, conduction = (band * n_spin // 2 for band in bands if band is not None)
+    return CouplingTables(
+        Points(
+            unpadded.padded(unpadded.sizes, len(k_points), problem.dtype),
+            jnp.asarray(k_points, problem.dtype),
+        ),
+        jnp.asarray(np.stack([pad_rows(rows, size) for rows in found]), jnp.int32),
+        jnp.asarray(np.stack([np.arange(size) < len(rows) for rows in found])),
+        (valence, conduction),
+        -(-system.n_bands * n_spin // 2),
+    )
+
+
+def couplings(
+    problem: Problem, params: dict, tables: CouplingTables, tolerance: float = DEGENERATE
+) -> Float[Array, "q edge atom 3"]:
+    """|<n k| dV/dtau |n k+q>| in eV/Bohr; the edges are the valence and the conduction band.
+
+    dV_ij / dtau_a is i (K_i - K'_j) times atom a's part of V_ij, local, spin-orbit and nonlocal,
+    with K = k + G_i, K' = k + q + G_j. Over a multiplet of degenerate states the squares are
+    averaged, sqrt(sum |element|^2 / (n n')), which no choice of basis can change.
+
+    Differentiable once in `params`, the states' first-order response included; where a multiplet
+    is degenerate by symmetry, the derivative is that of a change which keeps the symmetry.
+
+    Args:
+        problem: from `build_problem`.
+        params: potential parameters.
+        tables: from `coupling_tables`.
+        tolerance: levels closer than this (Ha) are degenerate (static).
+
+    Returns:
+        NaN where the solver failed, or a multiplet of more than six levels was found.
+
+    Raises:
+        NotImplementedError: when differentiated twice.
+    """
+    channels, system = problem.channels, tables.points.tables
+    field = build_field(system, channels, params)
+    size = window_size(tables.levels, tables.n_levels, system.dimension)
+
+    def multiplets_at(index: Array) -> Multiplet:
+        contents = contents_at(tables.points, channels, field, index)
+        return resolve(
+            problem.solver, size, tables.levels, tolerance, build_hamiltonian, contents
+        ).multiplets
+
+    # Loops in the compiled program: one eigensolver to compile, one q-point at a time in memory.
+    gap_and_ends = jax.lax.map(multiplets_at, jnp.arange(len(tables.points.k_points)))
+    at_gap = jax.tree.map(lambda leaf: leaf[0], gap_and_ends)
+    at_ends = jax.tree.map(lambda leaf: leaf[1:], gap_and_ends)
+
+    def at_q(arguments: tuple[Array, Multiplet]) -> Array:
+        index, at_end = arguments
+        pair = tables.pair(index)
+
+        def at_edge(ends: tuple[Multiplet, Multiplet]) -> Array:
+            elements = derivative_elements(problem, params, field, pair, *ends)
+            return _average(ends[0], ends[1], elements)
+
+        return jax.lax.map(at_edge, (at_gap, at_end))
+
+    found = jax.lax.map(at_q, (jnp.arange(len(tables.differences)), at_ends))
+    return HARTREE_IN_EV * found
+
+
+def _scattered(system: SystemInput, gap: int, q: Float[np.ndarray, "3"]) -> np.ndarray:
+    """The k-point that q leads to: one of the list if any is equivalent."""
+    end = system.k_points[gap] + q
+    distance = system.k_points - end
+    # The points are given in decimals: a third is one only to as many digits as were written.
+    equivalent = np.all(np.abs(distance - np.round(distance)) < 1e-6, axis=1)
+    return system.k_points[np.argmax(equivalent)] if equivalent.any() else end
+
+
+def _differences(left: np.ndarray, right: np.ndarray) -> Int[np.ndarray, "difference 3"]:
+    """The distinct g_i - g_j of two sets of integer triples."""
+    lowest = left.min(axis=0) - right.max(axis=0)
+    shape = left.max(axis=0) - right.min(axis=0) - lowest + 1
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    distinct = np.unique((left @ strides)[:, None] - right @ strides) - lowest @ strides
+    return np.stack(np.unravel_index(distinct, shape), axis=-1) + lowest
+
+
+def _average(left: Multiplet, right: Multiplet, elements: Array) -> Float[Array, "atom 3"]:
+    """Root of the mean square over both multiplets, of derivative 0 where it vanishes."""
+    squared = jnp.sum(elements.real**2 + elements.imag**2, axis=(-2, -1))
+    mean = squared / (jnp.sum(left.members) * jnp.sum(right.members))
+    positive = mean != 0.0  # NaN too: it must stay one
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, mean, 1.0)), 0.0)
