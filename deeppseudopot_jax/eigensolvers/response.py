@@ -183,8 +183,9 @@ def _resolve(
 ) -> Resolved:
     dimension, dtype = operator.diagonal().shape[0], operator.diagonal().dtype
     if isinstance(solver, Iterative) and dtype == jnp.float64:
-        solver = replace(solver, accepted=_ACCEPTED, max_steps=4 * solver.max_steps)
-    states = States(*(leaf[..., :n] for leaf in solver(operator, n)))
+        steps = 4 * solver.max_steps
+        solver = replace(solver, accepted=_ACCEPTED, tightest=_ACCEPTED, max_steps=steps)
+    states = States(*(leaf[..., :n] for leaf in solver(operator, n)[:3]))
     found = states.residuals <= solver.accepted
     window = States(jnp.where(found, states.energies, jnp.nan), *states[1:])
 

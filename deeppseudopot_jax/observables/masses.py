@@ -13,7 +13,7 @@ from deeppseudopot_jax.eigensolvers.response import (
     window_size,
 )
 from deeppseudopot_jax.hamiltonian.assemble import build_field
-from deeppseudopot_jax.observables.bands import locate
+from deeppseudopot_jax.observables.bands import alone
 from deeppseudopot_jax.observables.points import contents_at, listed_points
 from deeppseudopot_jax.observables.states import build_hamiltonian
 from deeppseudopot_jax.problem import Problem
@@ -65,7 +65,7 @@ def curvatures(
     n_bands = problem.targets[system].n_bands
     if not all(0 <= band < n_bands for band in bands):
         raise IndexError(f"bands {bands}: system {system} has 0 to {n_bands - 1}")
-    group, _ = locate(problem, system)
+    group = alone(problem, system)
     points = listed_points(problem, system, (k_point,))
     field = build_field(points.tables, problem.channels, params)
     contents = contents_at(points, problem.channels, field, 0)
