@@ -39,9 +39,17 @@ def loss_of_energies(
 
 
 def band_loss(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, ""]:
-    """sum_k w_k sum_n b_n (E_nk - E_nk^ref)^2 in eV^2, weights as given.
+    """sum_k w_k sum_n b_n (E_nk - E_nk^ref)^2 in eV^2, weights as given."""
+    return jnp.sum(target.weights * band_errors(bands, target) ** 2)
+
+
+def band_errors(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt band"]:
+    """E_nk - E_nk^ref in eV.
 
     With a `relative_band` both sets of energies are first taken relative to that band at each k.
+
+    Raises:
+        ValueError: if there are no reference energies.
     """
     if target.reference is None:
         raise ValueError(f"{target.name}: no reference energies, so there is nothing to fit")
@@ -49,7 +57,7 @@ def band_loss(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "
     if target.relative_band is not None:
         bands = bands - bands[:, target.relative_band, None]
         reference = reference - reference[:, target.relative_band, None]
-    return jnp.sum(target.weights * (bands - reference) ** 2)
+    return bands - reference
 
 
 def tail_penalty(problem: Problem, params: dict) -> Float[Array, ""]:
