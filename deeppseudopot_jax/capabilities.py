@@ -173,11 +173,26 @@ def _force_retrain(bundle: Bundle) -> str:
     )
 
 
+def _mc_options_say(bundle: Bundle) -> str:
+    given = bundle.settings.trains_coefficients and bundle.monte_carlo_options
+    return "mcOpts*.par says it for the coefficients" if given else ""
+
+
+def _steps_say(bundle: Bundle) -> str:
+    return "coefficients move by their step sizes" if bundle.settings.trains_coefficients else ""
+
+
+def _ladder_says(bundle: Bundle) -> str:
+    return "every replica has its own beta" if bundle.settings.mc_replicas > 1 else ""
+
+
 _UNDEFORMED = "the energies of undeformed crystals do not depend on it"
 _TRAINING = _needs(lambda b: b.settings.max_epochs > 0, "nothing is trained")
 _ADAM = _first(_TRAINING, _needs(lambda b: b.settings.optimizer == "adam", "it belongs to adam"))
 _SGD = _first(_TRAINING, _needs(lambda b: b.settings.optimizer == "sgd", "it belongs to sgd"))
 _NO_MONTE_CARLO = _needs(lambda b: b.settings.monte_carlo, "there is no Monte Carlo fit")
+_SEVERAL_REPLICAS = _needs(lambda b: b.settings.mc_replicas > 1, "mc_replicas is 1")
+_TEMPERING = _first(_NO_MONTE_CARLO, _SEVERAL_REPLICAS)
 _COST = _needs(
     lambda b: all(s.reference_energies is not None for s in b.systems), "there is no reference"
 )
@@ -229,8 +244,14 @@ WHY_IDLE: dict[str, Reason] = {
         _TRAINING, _needs(lambda b: b.settings.pre_adjust_moves, "pre_adjust_moves is 0")
     ),
     **dict.fromkeys(("monte_carlo", "smooth_reorder", "eigenvector_reorder"), _acts),
-    **dict.fromkeys(("mc_iterations", "mc_perturb_mode", "mc_fraction"), _NO_MONTE_CARLO),
-    **dict.fromkeys(("mc_beta", "mc_beta_schedule"), _NO_MONTE_CARLO),
+    "mc_iterations": _first(_NO_MONTE_CARLO, _mc_options_say),
+    **dict.fromkeys(("mc_perturb_mode", "mc_fraction"), _first(_NO_MONTE_CARLO, _steps_say)),
+    "mc_beta": _first(_NO_MONTE_CARLO, _ladder_says, _mc_options_say),
+    "mc_beta_schedule": _first(_NO_MONTE_CARLO, _mc_options_say),
+    "mc_replicas": _switch("mc_replicas", _NO_MONTE_CARLO),
+    **dict.fromkeys(("mc_betas", "mc_swap_every"), _TEMPERING),
+    "mc_burn_in": _switch("mc_burn_in", _TEMPERING),
+    "mc_delayed_acceptance": _switch("mc_delayed_acceptance", _NO_MONTE_CARLO),
     "relative_band": _needs(
         lambda b: any(
             s.reference_energies is not None and s.relative_band == b.settings.relative_band
@@ -238,6 +259,6 @@ WHY_IDLE: dict[str, Reason] = {
         ),
         "every system has its own, or no reference",
     ),
-    "seed": _needs(is_random, "no random numbers are drawn"),
+    "seed": _needs(lambda b: is_random(b) or b.settings.monte_carlo, "no random numbers are drawn"),
     **dict.fromkeys(("basis_sphere", "q_max", "n_q", "n_r", "r_max"), _acts),
 }

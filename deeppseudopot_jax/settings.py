@@ -5,6 +5,7 @@ core reads attributes and never sees a file.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -92,6 +93,11 @@ class Settings(BaseModel):
     mc_fraction: PositiveFloat | None = Field(None, alias="mc_percentage")
     mc_beta: PositiveFloat | None = Field(None, alias="mc_beta")
     mc_beta_schedule: Path | None = Field(None, alias="mc_beta_schedule")
+    mc_replicas: PositiveInt = Field(1, alias="mc_replicas")
+    mc_betas: tuple[PositiveFloat, ...] = Field((), alias="mc_betas")
+    mc_swap_every: PositiveInt = Field(10, alias="mc_swap_every")
+    mc_burn_in: NonNegativeInt = Field(0, alias="mc_burn_in")
+    mc_delayed_acceptance: bool = Field(False, alias="mc_delayed_acceptance")
 
     # band order
     smooth_reorder: bool = Field(False, alias="smooth_reorder")
@@ -185,7 +191,41 @@ def rule_violations(settings: Settings) -> list[Violation]:
     ):
         if active:
             violations += _missing(settings, field, reason, needs)
-    return violations
+    return violations + (_tempering_violations(settings) if settings.monte_carlo else [])
+
+
+def _tempering_violations(settings: Settings) -> list[Violation]:
+    """Rules of parallel tempering; coefficients may have their betas from mcOpts*.par."""
+    n, betas = settings.mc_replicas, settings.mc_betas
+    from_files = settings.trains_coefficients and not betas
+    rules = [
+        (
+            n > 1 and settings.mc_beta_schedule is not None,
+            ("mc_replicas", "mc_beta_schedule"),
+            "mc_beta_schedule is for one replica: with mc_replicas > 1 every one has its own beta",
+        ),
+        (
+            n == 1 and bool(betas),
+            ("mc_replicas", "mc_betas"),
+            "mc_betas needs mc_replicas > 1; the beta of one replica is mc_beta",
+        ),
+        (
+            n > 1 and len(betas) not in (2, n) and not from_files,
+            ("mc_replicas", "mc_betas"),
+            f"mc_replicas = {n} needs the key mc_betas: {n} numbers, or the first and the last",
+        ),
+        (
+            any(a <= b for a, b in pairwise(betas)),
+            ("mc_betas",),
+            "mc_betas must descend, the coldest replica first",
+        ),
+        (
+            settings.mc_burn_in > 0 and n < 3,
+            ("mc_replicas", "mc_burn_in"),
+            "mc_burn_in adapts the betas between the ends: it needs mc_replicas > 2",
+        ),
+    ]
+    return [Violation(fields, message) for broken, fields, message in rules if broken]
 
 
 _GRADIENT_NEEDS = ["learning_rate", "plot_every", "scheduler_step", "scheduler_gamma"]

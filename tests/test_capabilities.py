@@ -14,6 +14,7 @@ from deeppseudopot_jax.capabilities import (
     remarks,
 )
 from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.types import MonteCarloOptions
 
 TRAINING = {
     "max_epochs": 3, "learning_rate": 0.1, "plot_every": 1, "scheduler_step": 1,
@@ -22,6 +23,8 @@ TRAINING = {
 INITIAL_FIT = {
     "init_epochs": 3, "init_learning_rate": 0.1, "init_plot_every": 1, "init_scheduler_gamma": 1.0
 }  # fmt: skip
+MONTE_CARLO = {"monte_carlo": True, "mc_iterations": 5, "mc_fraction": 0.1, "mc_beta": 2.0}
+TEMPERING = {"mc_replicas": 3, "mc_betas": (3.0, 2.0, 1.0), "mc_burn_in": 2}
 NETWORK = {"model": "Net_relu", "hidden_layers": (4,)}
 STATE = {"model_state": {}, "optimizer_state": {}}
 
@@ -82,6 +85,11 @@ def test_every_setting_has_its_place_in_the_table():
         ({"log_gradients": True}, "printGrad", "nothing is trained"),
         ({"mc_iterations": 5}, "mc_iter", "no Monte Carlo fit"),
         ({"mc_beta": 5.0}, "mc_beta", "no Monte Carlo fit"),
+        ({"mc_replicas": 4}, "mc_replicas", "no Monte Carlo fit"),
+        ({"mc_delayed_acceptance": True}, "mc_delayed_acceptance", "no Monte Carlo fit"),
+        (MONTE_CARLO | {"mc_swap_every": 5}, "mc_swap_every", "mc_replicas is 1"),
+        (MONTE_CARLO | TEMPERING | {"mc_beta": 5.0}, "mc_beta", "its own beta"),
+        (MONTE_CARLO | {"mc_perturb_mode": 4}, "mc_perturb_mode", "by their step sizes"),
         ({"relative_band": 1}, "relE_bIdx", "every system has its own"),
         ({"seed": 3}, "seed", "no random numbers"),
     ],
@@ -97,6 +105,19 @@ def test_keys_with_effect_are_not():
     bundle = made(system={"relative_band": 1}, **everything, **channels, **more, relative_band=1)
     quiet = replace(bundle, coefficients=np.where(np.arange(9) == 8, 0.0, bundle.coefficients))
     assert remarks(quiet) == []
+
+
+def test_keys_of_monte_carlo_with_effect_are_not():
+    keys = [str(info.alias) for name, info in Settings.model_fields.items() if name[:3] == "mc_"]
+    several = TEMPERING | {"mc_swap_every": 2, "mc_delayed_acceptance": True}
+    tempered = made(**NETWORK, **MONTE_CARLO, **several, seed=4)
+    assert [key for key in keys if about(tempered, key)] == ["mc_beta"]
+    assert not about(tempered, "seed")
+    walker = made(**NETWORK, **MONTE_CARLO)
+    assert not any(about(walker, key) for key in keys)
+    options = MonteCarloOptions("mcOpts1.par", (2.0, 1.0), (3, 3), (1.0, 1.0), 9)
+    by_file = made({"monte_carlo_options": (options,)}, **MONTE_CARLO)
+    assert "mcOpts*.par says it" in about(by_file, "mc_iter")
 
 
 def test_switches_that_are_off_ask_for_nothing():
