@@ -1,0 +1,1 @@
+"""Monte Carlo fits: moves, Metropolis kernels, delayed acceptance, parallel tempering."""
