@@ -1,0 +1,144 @@
+"""All replicas side by side: cheap attempts one after the other, exact evaluations together.
+
+A batch of replicas cannot skip an evaluation that only some of them need. So every replica goes on
+attempting, on its own clock, until it holds a promising proposal; then those proposals are
+evaluated in one batch. Clocks are even again at the end of a walk, and only there may replicas be
+compared: states seen at the moment of a survivor are not distributed like the chain.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from deeppseudopot_jax.montecarlo.interface import Attempt, Kernel, Replica, StepInfo
+from deeppseudopot_jax.montecarlo.schedule import Schedule
+
+Keep = Callable[[Replica], Any]
+"""What a caller wants to see of a replica after every step; any pytree of arrays."""
+
+
+class Best(NamedTuple):
+    """Lowest exact cost that a replica has evaluated, accepted or not, and its parameters."""
+
+    params: Any
+    cost: Float[Array, " replica"]
+
+
+class History(NamedTuple):
+    """What every step of every replica did and what was kept; leaves (step, replica, ...)."""
+
+    info: StepInfo
+    kept: Any
+
+
+class _Walk(NamedTuple):
+    """`clock` counts the steps of every replica; `pending` ones wait for an exact evaluation."""
+
+    clock: Int[Array, " replica"]
+    pending: Bool[Array, " replica"]
+    replicas: Replica
+    attempts: Attempt
+    best: Best
+    history: History
+
+
+def walk(
+    kernel: Kernel,
+    key: Key[Array, ""],
+    replicas: Replica,
+    best: Best,
+    rungs: Int[Array, " replica"],
+    schedule: Schedule,
+    first_step: Int[Array, ""],
+    n_steps: int,
+    keep: Keep,
+) -> tuple[Replica, Best, History]:
+    """`n_steps` steps of every replica on its rung; leaves of `replicas` are (replica, ...).
+
+    Exact evaluations come in as many batches as the busiest replica needs, at most `n_steps`.
+    """
+    n = len(rungs)
+    every = jnp.arange(n)
+    keys = jax.random.split(key, (n_steps, n, 2))  # one for each half of a step
+
+    def written(history: History, here: Array, clock: Array, entry: History) -> History:
+        # a row outside the history is dropped
+        rows = jnp.where(here, clock, n_steps)
+        return jax.tree.map(
+            lambda log, new: log.at[rows, every].set(new, mode="drop"), history, entry
+        )
+
+    def attempt(now: _Walk) -> _Walk:
+        searching = ~now.pending & (now.clock < n_steps)
+        levels = jax.vmap(schedule.level)(first_step + now.clock, rungs)
+        at_level = now.replicas._replace(level=_select(searching, levels, now.replicas.level))
+        found = jax.vmap(kernel.attempt)(keys[now.clock, every, 0], at_level)
+        cost = at_level.cost
+        off = jnp.zeros(n, bool)
+        entry = History(
+            StepInfo(cost, jnp.full_like(cost, jnp.nan), off, off), jax.vmap(keep)(at_level)
+        )
+        return now._replace(
+            clock=now.clock + searching,
+            pending=now.pending | (searching & found.promising),
+            replicas=at_level,
+            attempts=_select(searching, found, now.attempts),
+            history=written(now.history, searching, now.clock, entry),
+        )
+
+    def settle(now: _Walk) -> _Walk:
+        found, info = jax.vmap(kernel.settle)(
+            keys[now.clock - 1, every, 1], now.replicas, now.attempts
+        )
+        better = now.pending & (info.proposed_cost < now.best.cost)
+        best = Best(now.attempts.params, info.proposed_cost)
+        entry = History(info, jax.vmap(keep)(found))
+        return now._replace(
+            pending=jnp.zeros(n, bool),
+            replicas=_select(now.pending, found, now.replicas),
+            best=_select(better, best, now.best),
+            history=written(now.history, now.pending, now.clock - 1, entry),
+        )
+
+    def round_(now: _Walk) -> _Walk:
+        now = jax.lax.while_loop(
+            lambda now: jnp.any(~now.pending & (now.clock < n_steps)), attempt, now
+        )
+        return jax.lax.cond(jnp.any(now.pending), settle, lambda now: now, now)
+
+    start = _Walk(
+        jnp.zeros(n, int),
+        jnp.zeros(n, bool),
+        replicas,
+        _no_attempts(replicas),
+        best,
+        _empty_history(replicas, n_steps, keep),
+    )
+    end = jax.lax.while_loop(lambda now: jnp.any(now.clock < n_steps), round_, start)
+    return end.replicas, end.best, end.history
+
+
+def _select(where: Bool[Array, " replica"], new: Any, old: Any) -> Any:
+    """`new` of the replicas where it holds, `old` of the others."""
+
+    def leaf(new: Array, old: Array) -> Array:
+        return jnp.where(where.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(leaf, new, old)
+
+
+def _no_attempts(replicas: Replica) -> Attempt:
+    zeros = jnp.zeros_like(replicas.cost)
+    return Attempt(replicas.params, zeros, zeros, zeros > 0)
+
+
+def _empty_history(replicas: Replica, n_steps: int, keep: Keep) -> History:
+    costs = jnp.zeros((n_steps, *replicas.cost.shape), replicas.cost.dtype)
+    none = jnp.zeros(costs.shape, bool)
+    kept = jax.tree.map(
+        lambda leaf: jnp.zeros((n_steps, *leaf.shape), leaf.dtype), jax.vmap(keep)(replicas)
+    )
+    return History(StepInfo(costs, costs, none, none), kept)
