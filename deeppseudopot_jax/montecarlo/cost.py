@@ -1,0 +1,111 @@
+"""The exact cost of a Monte Carlo step, and what it is made of for the analytic coefficients.
+
+A network has the cost of its training, `losses.loss_of_energies`; the coefficients their own.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.losses import band_errors, band_loss
+from deeppseudopot_jax.observables.bands import bands_of_levels
+from deeppseudopot_jax.observables.fallback import with_dense_fallback
+from deeppseudopot_jax.observables.states import Vectors, solve
+from deeppseudopot_jax.problem import Problem, Target
+from deeppseudopot_jax.records import record, static
+
+_LARGEST_FREE_SPIN_ORBIT = 8.0
+_SPIN_ORBIT_SLOPE = 10.0
+
+Bands = list[Float[Array, "_kpt _band"]]
+
+
+@runtime_checkable
+class CostOfBands(Protocol):
+    """cost(problem, params, bands): a pytree, `jax.tree_util.Partial` for a plain function."""
+
+    def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
+        """Cost in eV^2 from band energies in eV."""
+        ...
+
+
+@runtime_checkable
+class Term(Protocol):
+    """term(problem, params): what is added to the cost of the bands; a pytree likewise."""
+
+    def __call__(self, problem: Problem, params: dict) -> Float[Array, ""]:
+        """The term, weight included."""
+        ...
+
+
+@record
+class BandEvaluation:
+    """`evaluate` of a problem: solve from the last vectors, which are the `aux`.
+
+    A state that the solver has not found makes the cost NaN, so the move is rejected.
+    """
+
+    problem: Problem
+    cost: CostOfBands
+
+    def __call__(self, params: dict, aux: Vectors) -> tuple[Float[Array, ""], Vectors]:
+        """Cost and vectors."""
+        problem = self.problem
+        states = solve(problem, params, aux)
+        levels = tuple(
+            jnp.where(
+                found.residuals[..., : group.n_levels] <= problem.solver.accepted,
+                found.energies[..., : group.n_levels],
+                jnp.nan,
+            )
+            for group, found in zip(problem.groups, states, strict=True)
+        )
+        cost = self.cost(problem, params, bands_of_levels(problem, levels))
+        return cost, tuple(found.vectors for found in states)
+
+
+def first_vectors(problem: Problem, params: dict) -> Vectors:
+    """The `aux` to start from, with dense solves where the solver alone has not converged."""
+    states, _ = with_dense_fallback(problem, params, jax.jit(solve)(problem, params))
+    return tuple(found.vectors for found in states)
+
+
+@record
+class CoefficientCost:
+    """`measure` of every system's bands, in eV^2, plus the terms."""
+
+    terms: tuple[Term, ...]
+    measure: Callable[[Array, Target], Array] = static()
+
+    def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
+        """The cost from band energies (eV)."""
+        errors = map(self.measure, bands, problem.targets)
+        return reduce(add, (term(problem, params) for term in self.terms), reduce(add, errors))
+
+
+def mean_band_error(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, ""]:
+    """Mean over k and bands of w_k b_n (E_nk - E_nk^ref)^2 in eV^2."""
+    return band_loss(bands, target) / bands.size
+
+
+def mean_gap_error(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, ""]:
+    """The same mean for the gaps E_(n+1)k - E_nk, weighted with the mean of their two weights.
+
+    Raises:
+        ValueError: if there is one band only.
+    """
+    if target.n_bands < 2:
+        raise ValueError(f"{target.name}: optGaps needs two bands at least")
+    weights = 0.5 * (target.weights[:, 1:] + target.weights[:, :-1])
+    return jnp.mean(weights * jnp.diff(band_errors(bands, target), axis=1) ** 2)
+
+
+def spin_orbit_penalty(problem: Problem, params: dict) -> Float[Array, ""]:
+    """sum over species of 10 (a5 - 8) where a5 > 8."""
+    excess = params["spin_orbit"] - _LARGEST_FREE_SPIN_ORBIT
+    return _SPIN_ORBIT_SLOPE * jnp.sum(jnp.maximum(excess, 0.0))

@@ -1,0 +1,175 @@
+"""From a bundle to samplers: temperatures, lengths, moves and costs, checked before anything runs.
+
+PPmodel = ZeroFunction moves its coefficients, one run per mcOpts*.par file (or one by the mc_* keys
+where there is no such file); a network moves its weights, in one run by the mc_* keys.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import jax
+import numpy as np
+
+from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.montecarlo.coefficient_moves import step_sizes, uniform_steps
+from deeppseudopot_jax.montecarlo.constraints import Constrained, spin_orbit_is_not_negative
+from deeppseudopot_jax.montecarlo.cost import (
+    BandEvaluation,
+    CoefficientCost,
+    CostOfBands,
+    Term,
+    mean_band_error,
+    mean_gap_error,
+    spin_orbit_penalty,
+)
+from deeppseudopot_jax.montecarlo.delayed_acceptance import DelayedAcceptance
+from deeppseudopot_jax.montecarlo.interface import Kernel, Move
+from deeppseudopot_jax.montecarlo.metropolis import Metropolis
+from deeppseudopot_jax.montecarlo.network_moves import network_move
+from deeppseudopot_jax.montecarlo.population import Keep
+from deeppseudopot_jax.montecarlo.schedule import (
+    Schedule,
+    alternating,
+    annealing,
+    geometric,
+    ladder,
+)
+from deeppseudopot_jax.montecarlo.screening import RitzScreen
+from deeppseudopot_jax.montecarlo.tempering import Tempering, params_of
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.types import Bundle, MonteCarloOptions
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One Monte Carlo run: its length in steps per replica, its temperatures, its kernel's kind.
+
+    `options` is the mcOpts*.par file it comes from, None where the mc_* keys say it all.
+    """
+
+    n_steps: int
+    schedule: Schedule
+    swap_every: int
+    burn_in: int
+    delayed_acceptance: bool
+    options: MonteCarloOptions | None = None
+
+
+def plans(bundle: Bundle) -> tuple[Plan, ...]:
+    """The runs that a bundle asks for, to be done one after the other.
+
+    Raises:
+        ValueError: if temperatures are missing or contradict each other, or a length is not a
+            whole number of swap intervals.
+    """
+    options = bundle.monte_carlo_options if bundle.settings.trains_coefficients else ()
+    return tuple(_plan(bundle, each) for each in options or (None,))
+
+
+def make_move(bundle: Bundle, options: MonteCarloOptions | None, problem: Problem) -> Move:
+    """The move of a run, constrained to a5 >= 0 where there is spin-orbit.
+
+    Raises:
+        ValueError: if nothing would move, steps are bad, or an a5 is negative at the start.
+    """
+    settings = bundle.settings
+    move: Move
+    if settings.trains_coefficients:
+        if bundle.coefficients is None:
+            raise ValueError("the moves of the Zunger form need its coefficients")
+        deforms = settings.strain and options is not None and options.fit_deformation
+        sizes = step_sizes(
+            bundle.coefficients, bundle.step_sizes, bundle.species, settings.spin_orbit, deforms
+        )
+        move = uniform_steps(sizes, problem.composition)
+    else:
+        eps = _required(settings.mc_fraction, "mc_percentage")
+        mode = settings.mc_perturb_mode
+        move = network_move(mode, eps, settings.spin_orbit, problem.dtype)
+    if not settings.spin_orbit:
+        return move
+    if bundle.coefficients is not None and (bundle.coefficients[:, 5] < 0).any():
+        raise ValueError(
+            f"a5 = {bundle.coefficients[:, 5]} of {', '.join(bundle.species)}: Monte Carlo moves "
+            "need spin-orbit strengths that are not negative"
+        )
+    return Constrained(move, (spin_orbit_is_not_negative,))
+
+
+def make_cost(
+    bundle: Bundle, options: MonteCarloOptions | None, terms: tuple[Term, ...] = ()
+) -> CostOfBands:
+    """A network's training loss, or the coefficients' cost with further `terms`."""
+    if not bundle.settings.trains_coefficients:
+        return jax.tree_util.Partial(loss_of_energies)
+    if bundle.settings.spin_orbit:
+        terms = (jax.tree_util.Partial(spin_orbit_penalty), *terms)
+    gaps = options is not None and options.optimize_gaps
+    return CoefficientCost(terms, mean_gap_error if gaps else mean_band_error)
+
+
+def make_sampler(
+    plan: Plan, problem: Problem, move: Move, cost: CostOfBands, keep: Keep = params_of
+) -> Tempering:
+    """The sampler of a run; its `aux` are the vectors from `cost.first_vectors`."""
+    evaluate = BandEvaluation(problem, cost)
+    kernel: Kernel = Metropolis(move, evaluate)
+    if plan.delayed_acceptance:
+        kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, cost))
+    return Tempering(kernel, plan.swap_every, plan.burn_in, keep)
+
+
+def _plan(bundle: Bundle, options: MonteCarloOptions | None) -> Plan:
+    settings = bundle.settings
+    if options is None:
+        key, n_steps = "mc_iter", _required(settings.mc_iterations, "mc_iter")
+    else:
+        key, n_steps = f"{options.file}: totalIter", options.total_iterations
+    swap_every = settings.mc_swap_every if settings.mc_replicas > 1 else 1
+    if n_steps % swap_every:
+        raise ValueError(f"{key} = {n_steps} is no multiple of mc_swap_every = {swap_every}")
+    if settings.mc_burn_in >= n_steps:
+        raise ValueError(f"mc_burn_in = {settings.mc_burn_in} leaves nothing of {key} = {n_steps}")
+    schedule = _ladder(settings, options) if settings.mc_replicas > 1 else _walker(bundle, options)
+    return Plan(
+        n_steps,
+        schedule,
+        swap_every,
+        settings.mc_burn_in,
+        settings.mc_delayed_acceptance,
+        options,
+    )
+
+
+def _walker(bundle: Bundle, options: MonteCarloOptions | None) -> Schedule:
+    if options is not None:
+        return alternating(options.betas, options.steps_at_temperature, options.step_size_factors)
+    rows = [] if bundle.beta_schedule is None else bundle.beta_schedule.tolist()
+    return annealing(_required(bundle.settings.mc_beta, "mc_beta"), rows)
+
+
+def _ladder(settings: Settings, options: MonteCarloOptions | None) -> Schedule:
+    """Temperatures of all replicas; step factors follow those of mcOpts*.par in log(beta)."""
+    n, betas = settings.mc_replicas, settings.mc_betas
+    if options is not None:
+        betas = betas or tuple(sorted(options.betas, reverse=True))
+    if len(betas) not in (2, n):
+        raise ValueError(
+            f"mc_replicas = {n} needs mc_betas: the betas of all replicas, or those of the coldest "
+            f"and the hottest; found {len(betas)}"
+        )
+    every = list(betas) if len(betas) == n else geometric(betas[0], betas[-1], n)
+    if options is None:
+        return ladder(every)
+    ends = sorted(zip(options.betas, options.step_size_factors, strict=True))
+    known, factors = np.log(np.array(ends)).T
+    return ladder(every, np.exp(np.interp(np.log(every), known, factors)).tolist())
+
+
+def _required(value: Number | None, key: str) -> Number:
+    if value is None:
+        raise ValueError(f"Monte Carlo needs the key {key}")
+    return value

@@ -1,0 +1,141 @@
+"""The costs of Monte Carlo runs, their evaluation from last vectors, and the screen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from samples import bands, bundle_of, random_system
+
+from deeppseudopot_jax import build_problem, initial_params, loss
+from deeppseudopot_jax.eigensolvers.dense import Dense, dense
+from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.montecarlo.cost import (
+    BandEvaluation,
+    CoefficientCost,
+    first_vectors,
+    mean_band_error,
+    mean_gap_error,
+    spin_orbit_penalty,
+)
+from deeppseudopot_jax.montecarlo.screening import RitzScreen, ritz_levels
+from deeppseudopot_jax.observables.states import levels_of, solve
+
+Partial = jax.tree_util.Partial
+TRAINING_LOSS = Partial(loss_of_energies)
+
+
+def ready(*systems, seed: int = 0, solver=dense, **settings) -> tuple:
+    bundle = bundle_of(np.random.default_rng(seed), *systems, **settings)
+    problem = build_problem(bundle, solver=solver)
+    return problem, initial_params(bundle, problem)
+
+
+@pytest.fixture(scope="module")
+def with_spin() -> tuple:
+    rng = np.random.default_rng(1)
+    systems = [random_system(rng, n_bands=5), random_system(rng, ("In", "As"), n_k=3, n_bands=4)]
+    return ready(*systems, spin_orbit=True), systems
+
+
+def changed(params: dict, size: float) -> dict:
+    """Every coefficient moved by a random part of `size` of itself."""
+    rng = np.random.default_rng(3)
+    return jax.tree.map(lambda x: x * (1.0 + size * rng.uniform(-1.0, 1.0, x.shape)), params)
+
+
+def test_mean_errors_are_the_literal_sums(with_spin):
+    (problem, params), systems = with_spin
+    found = bands(problem, params)
+    band_sum = gap_sum = 0.0
+    for energies, system in zip(map(np.asarray, found), systems, strict=True):
+        n_k, n = energies.shape
+        total = gaps = 0.0
+        for k in range(n_k):
+            for b in range(n):
+                error = energies[k, b] - system.reference_energies[k, b]
+                total += system.k_weights[k] * system.band_weights[b] * error**2
+                if b + 1 < n:
+                    next_error = energies[k, b + 1] - system.reference_energies[k, b + 1]
+                    weight = 0.5 * (system.band_weights[b] + system.band_weights[b + 1])
+                    gaps += system.k_weights[k] * weight * (next_error - error) ** 2
+        band_sum += total / (n_k * n)
+        gap_sum += gaps / (n_k * (n - 1))
+    for measure, expected in ((mean_band_error, band_sum), (mean_gap_error, gap_sum)):
+        assert float(CoefficientCost((), measure)(problem, params, found)) == pytest.approx(
+            expected, rel=1e-12
+        )
+
+
+def test_gaps_forget_a_shift_and_need_two_bands(with_spin):
+    (problem, _), systems = with_spin
+    reference = jnp.asarray(systems[0].reference_energies)
+    assert float(mean_gap_error(reference + 2.0, problem.targets[0])) < 1e-28
+    single, _ = ready(random_system(np.random.default_rng(0), n_bands=1))
+    with pytest.raises(ValueError, match="two bands at least"):
+        mean_gap_error(jnp.zeros((2, 1)), single.targets[0])
+
+
+def doubled(problem, params):
+    return 2.0 * jnp.sum(params["strain"])
+
+
+def test_terms_are_added(with_spin):
+    (problem, params), _ = with_spin
+    params = params | {"spin_orbit": jnp.asarray([7.9, 8.5, 10.0]), "strain": jnp.arange(3.0)}
+    assert float(spin_orbit_penalty(problem, params)) == pytest.approx(5.0 + 20.0)
+    found = bands(problem, params)
+    terms = Partial(spin_orbit_penalty), Partial(doubled)
+    plain, all_terms = (
+        float(CoefficientCost(some, mean_band_error)(problem, params, found))
+        for some in ((), terms)
+    )
+    assert all_terms == pytest.approx(plain + 25.0 + 6.0)
+
+
+def test_an_evaluation_is_the_training_loss_and_leaves_the_states(with_spin):
+    (problem, params), _ = with_spin
+    evaluate = jax.jit(BandEvaluation(problem, TRAINING_LOSS).__call__)
+    vectors = first_vectors(problem, params)
+    new = changed(params, 0.05)
+    cost, vectors = evaluate(new, vectors)
+    assert float(cost) == pytest.approx(float(jax.jit(loss)(problem, new)), rel=1e-11)
+    again = jax.jit(levels_of)(problem, new, vectors)
+    assert_allclose(again[0], jax.jit(ritz_levels)(problem, new, vectors)[0], atol=1e-11)
+
+
+def test_states_that_are_not_found_have_no_cost(with_spin):
+    (problem, params), _ = with_spin
+    never = problem.replace(solver=Dense(accepted=0.0))
+    cost, _ = jax.jit(BandEvaluation(never, TRAINING_LOSS).__call__)(
+        params, first_vectors(problem, params)
+    )
+    assert np.isnan(float(cost))
+
+
+def test_ritz_levels_are_bounds_with_an_error_of_second_order(with_spin):
+    (problem, params), _ = with_spin
+    vectors = first_vectors(problem, params)
+    exact = jax.jit(lambda params: [x.energies for x in solve(problem, params)])
+    ritz, first = jax.jit(ritz_levels), jax.jit(levels_of)
+    errors, errors_of_first_order = [], []
+    for size in (0.02, 0.01):
+        new = changed(params, size)
+        pairs = list(zip(ritz(problem, new, vectors), exact(new), strict=True))
+        assert all(np.min(found - true) > -1e-12 for found, true in pairs)
+        errors.append(max(float(np.abs(found - true).max()) for found, true in pairs))
+        diagonal = zip(first(problem, new, vectors), exact(new), strict=True)
+        errors_of_first_order.append(max(float(np.abs(a - b).max()) for a, b in diagonal))
+    assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.2)
+    assert errors[0] < errors_of_first_order[0]
+    assert errors[1] > 1e-7
+
+
+def test_the_screen_at_its_own_point_is_the_cost(with_spin):
+    (problem, params), _ = with_spin
+    screen = jax.jit(RitzScreen(problem, TRAINING_LOSS).__call__)
+    vectors = first_vectors(problem, params)
+    exact = jax.jit(loss)
+    assert float(screen(params, vectors)) == pytest.approx(float(exact(problem, params)), rel=1e-10)
+    near = changed(params, 0.02)
+    assert float(screen(near, vectors)) == pytest.approx(float(exact(problem, near)), rel=0.05)
