@@ -77,7 +77,9 @@ def _chosen(problem: Problem, system: int, indices: tuple[int, ...]) -> SystemGr
         raise IndexError(f"k-points {indices}: system {system} has 0 to {n_k - 1}")
     chosen, tables = jnp.asarray(indices), group.tables
     if tables.own_sets:
-        tables = tables.replace(
-            wave_integers=tables.wave_integers[:, chosen], wave_mask=tables.wave_mask[:, chosen]
+        tables = replace(
+            tables,
+            wave_integers=tables.wave_integers[:, chosen],
+            wave_mask=tables.wave_mask[:, chosen],
         )
     return replace(group, tables=tables, k_points=group.k_points[:, chosen])
