@@ -133,8 +133,27 @@ def chunks(n_k: int, matrix_elements: int, dtype: jnp.dtype, shards: int = 1) ->
         dtype: real dtype.
         shards: parts that the k-points are split into.
     """
-    allowed = _CHUNK_BYTES.get(jax.default_backend(), _CHUNK_BYTES_ELSEWHERE)
-    chunk = max(1, allowed // (2 * np.dtype(dtype).itemsize * matrix_elements))
+    chunk = max(1, _allowed_bytes() // (2 * np.dtype(dtype).itemsize * matrix_elements))
     local = -(-n_k // shards)
     n_chunks = -(-local // chunk)
     return n_chunks, shards * n_chunks * -(-local // n_chunks)
+
+
+def replicas_together(groups: Sequence[SystemGroup], n: int) -> int:
+    """How many of `n` copies of a calculation to do at a time: a divisor of `n`.
+
+    The matrices of one chunk of k-points of all copies stay within the same bound.
+    """
+
+    def chunk_bytes(group: SystemGroup) -> int:
+        systems, n_k = group.k_points.shape[:2]
+        shards = 1 if group.layout is None else group.layout.kpt_shards
+        size = 2 * group.k_points.dtype.itemsize
+        return systems * n_k // (shards * group.n_chunks) * group.tables.dimension**2 * size
+
+    largest = max(1, _allowed_bytes() // max(map(chunk_bytes, groups)))
+    return max(count for count in range(1, n + 1) if n % count == 0 and count <= largest)
+
+
+def _allowed_bytes() -> int:
+    return _CHUNK_BYTES.get(jax.default_backend(), _CHUNK_BYTES_ELSEWHERE)

@@ -79,7 +79,7 @@ def test_what_has_no_cost_is_rejected(kind):
     kernel = made(kind, width=3.0).replace(evaluate=limit)
     if "screen" in vars(kernel):
         kernel = kernel.replace(screen=Partial(undefined_screen, jnp.asarray(0.5)))
-    sampler = Tempering(kernel, 1, 0, x_of)
+    sampler = Tempering(kernel, 1, 0, x_of, 1)
     state = sampler.init(jax.random.key(0), START, START["x"], schedule_of([0.1]))
     _, info = run_chunk(sampler, state, 300)
     accepted = np.asarray(info.history.info.accepted)
@@ -93,7 +93,7 @@ def test_what_has_no_cost_is_rejected(kind):
 def test_forbidden_proposals_are_not_evaluated():
     kernel = made(Metropolis, width=1.0)
     kernel = kernel.replace(move=Constrained(kernel.move, (right_of_zero,)))
-    sampler = Tempering(kernel, 1, 0, x_of)
+    sampler = Tempering(kernel, 1, 0, x_of, 1)
     state = sampler.init(jax.random.key(0), START, START["x"], schedule_of([1.0]))
     state, info = run_chunk(sampler, state, 300)
     assert np.asarray(info.history.kept).min() >= 0.0
@@ -108,7 +108,7 @@ def right_of_zero(params):
 
 @pytest.mark.parametrize("kind", KERNELS)
 def test_a_run_resumes_bit_by_bit(kind):
-    sampler = Tempering(made(kind), 5, 60, x_of)
+    sampler = Tempering(made(kind), 5, 60, x_of, 1)
     start = sampler.init(jax.random.key(7), START, START["x"], ladder([8.0, 4.0, 2.0, 1.0]))
     whole, info = run_chunk(sampler, start, 80)
     middle, first = run_chunk(sampler, start, 40)
@@ -133,21 +133,21 @@ def test_a_chunk_is_compiled_once_per_length(kind):
         traces.append(1)
         return evaluate(HARMONIC, params, aux)
 
-    sampler = Tempering(made(kind).replace(evaluate=Partial(counted)), 2, 0, x_of)
+    sampler = Tempering(made(kind).replace(evaluate=Partial(counted)), 2, 0, x_of, 1)
     state = sampler.init(jax.random.key(0), START, START["x"], ladder([2.0, 1.0]))
     state, _ = run_chunk(sampler, state, 8)
     once = len(traces)
     assert once <= 4
     for _ in range(3):
         state, _ = run_chunk(sampler, state, 8)
-    other = Tempering(made(kind, width=0.1).replace(evaluate=Partial(counted)), 2, 0, x_of)
+    other = Tempering(made(kind, width=0.1).replace(evaluate=Partial(counted)), 2, 0, x_of, 1)
     run_chunk(other, state, 8)
     assert len(traces) == once
 
 
 def test_the_alternating_schedule_of_one_walker():
     schedule = alternating([1e9, 1e-9], [3, 2], [1.0, 0.5])
-    sampler = Tempering(made(Metropolis), 1, 0, x_of)
+    sampler = Tempering(made(Metropolis), 1, 0, x_of, 1)
     state = sampler.init(jax.random.key(0), {"x": jnp.asarray(3.0)}, jnp.asarray(3.0), schedule)
     state, info = run_chunk(sampler, state, 400)
     steps = info.history.info
@@ -170,13 +170,13 @@ def test_a_start_without_a_cost_is_refused():
     def nothing(params, aux):
         return jnp.nan * params["x"], aux
 
-    sampler = Tempering(made(Metropolis).replace(evaluate=Partial(nothing)), 1, 0, x_of)
+    sampler = Tempering(made(Metropolis).replace(evaluate=Partial(nothing)), 1, 0, x_of, 1)
     with pytest.raises(ValueError, match="no finite cost"):
         sampler.init(jax.random.key(0), START, START["x"], ladder([1.0]))
 
 
 def test_chunks_are_whole_windows():
-    sampler = Tempering(made(Metropolis), 5, 0, x_of)
+    sampler = Tempering(made(Metropolis), 5, 0, x_of, 1)
     state = sampler.init(jax.random.key(0), START, START["x"], ladder([2.0, 1.0]))
     with pytest.raises(ValueError, match="12 steps are no whole windows of 5"):
         run_chunk(sampler, state, 12)

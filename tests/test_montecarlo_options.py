@@ -11,7 +11,7 @@ from samples import bundle_of, random_system
 from deeppseudopot_jax import build_problem, initial_params, loss
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.montecarlo.constraints import Constrained
-from deeppseudopot_jax.montecarlo.cost import CoefficientCost, first_vectors, mean_gap_error
+from deeppseudopot_jax.montecarlo.cost import CoefficientCost, mean_gap_error, start_of
 from deeppseudopot_jax.montecarlo.options import make_cost, make_move, make_sampler, plans
 from deeppseudopot_jax.montecarlo.tempering import best, run_chunk
 from deeppseudopot_jax.settings import Settings
@@ -139,14 +139,15 @@ def test_a_tempered_run_of_the_coefficients_with_delayed_acceptance():
     params = initial_params(made, problem)
     (plan,) = plans(made)
     cost = make_cost(made, plan.options)
-    sampler = make_sampler(plan, problem, make_move(made, plan.options, problem), cost)
-    state = sampler.init(jax.random.key(0), params, first_vectors(problem, params), plan.schedule)
+    vectors, preconditioners = start_of(problem, params)
+    move = make_move(made, plan.options, problem)
+    sampler = make_sampler(plan, problem, move, cost, preconditioners)
+    state = sampler.init(jax.random.key(0), params, vectors, plan.schedule)
     state, info = run_chunk(sampler, state, plan.n_steps)
     steps = jax.tree.map(np.asarray, info.history.info)
     assert steps.accepted.any() and (steps.evaluated.sum() < steps.evaluated.size)
     kept = jax.tree.map(np.asarray, info.history.kept)
     exact = jax.jit(sampler.kernel.evaluate.__call__)
-    vectors = first_vectors(problem, params)
     for step in (3, 19):
         for replica in (0, 1):
             there = jax.tree.map(lambda leaf, at=(step, replica): leaf[at], kept)
@@ -165,8 +166,10 @@ def test_a_network_moves_on_its_training_loss():
     problem = build_problem(made, solver=dense)
     params = initial_params(made, problem)
     (plan,) = plans(made)
-    sampler = make_sampler(plan, problem, make_move(made, None, problem), make_cost(made, None))
-    state = sampler.init(jax.random.key(0), params, first_vectors(problem, params), plan.schedule)
+    vectors, preconditioners = start_of(problem, params)
+    parts = make_move(made, None, problem), make_cost(made, None), preconditioners
+    sampler = make_sampler(plan, problem, *parts)
+    state = sampler.init(jax.random.key(0), params, vectors, plan.schedule)
     assert float(state.replicas.cost[0]) == pytest.approx(float(jax.jit(loss)(problem, params)))
     state, info = run_chunk(sampler, state, 10)
     assert np.asarray(info.history.info.evaluated).all()

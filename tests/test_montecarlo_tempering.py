@@ -106,7 +106,7 @@ def test_burning_in_evens_the_swap_rates_out_and_then_stops():
     crooked = ladder([10.0, 9.0, 1.0, 0.1])
     rates = []
     for burn_in in (0, 10_000):
-        sampler = Tempering(kernel, 5, burn_in, x_of)
+        sampler = Tempering(kernel, 5, burn_in, x_of, 1)
         state = sampler.init(jax.random.key(1), START, START["x"], crooked)
         state, info = run_chunk(sampler, state, 20_000)
         rates.append(np.asarray(info.swaps.probability)[2000:].mean(axis=0))

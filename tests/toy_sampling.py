@@ -70,7 +70,7 @@ def sample(
     kernel: Kernel, betas: list[float], seed: int = 0, n_steps: int = N_STEPS
 ) -> tuple[State, WindowInfo]:
     """A run of one chunk."""
-    sampler = Tempering(kernel, SWAP_EVERY, 0, x_of)
+    sampler = Tempering(kernel, SWAP_EVERY, 0, x_of, len(betas))
     state = sampler.init(jax.random.key(seed), START, START["x"], schedule_of(betas))
     return run_chunk(sampler, state, n_steps)
 

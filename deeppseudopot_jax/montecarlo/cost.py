@@ -6,16 +6,17 @@ A network has the cost of its training, `losses.loss_of_energies`; the coefficie
 from collections.abc import Callable
 from functools import reduce
 from operator import add
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
+from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.losses import band_errors, band_loss
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.fallback import with_dense_fallback
-from deeppseudopot_jax.observables.states import Vectors, solve
+from deeppseudopot_jax.observables.states import first_guesses, on_every_device, solve
 from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.records import record, static
 
@@ -43,6 +44,17 @@ class Term(Protocol):
         ...
 
 
+Vectors = tuple[Complex[Array, "_system _kpt _row _block"], ...]
+"""The states that an evaluation leaves for the next one, of every group of systems."""
+
+
+class Start(NamedTuple):
+    """Vectors of some point, and preconditioners of its potential, which many points can share."""
+
+    vectors: Vectors
+    preconditioners: tuple[Any, ...]
+
+
 @record
 class BandEvaluation:
     """`evaluate` of a problem: solve from the last vectors, which are the `aux`.
@@ -52,27 +64,48 @@ class BandEvaluation:
 
     problem: Problem
     cost: CostOfBands
+    preconditioners: tuple[Any, ...]
 
     def __call__(self, params: dict, aux: Vectors) -> tuple[Float[Array, ""], Vectors]:
         """Cost and vectors."""
         problem = self.problem
-        states = solve(problem, params, aux)
-        levels = tuple(
-            jnp.where(
-                found.residuals[..., : group.n_levels] <= problem.solver.accepted,
-                found.energies[..., : group.n_levels],
-                jnp.nan,
-            )
-            for group, found in zip(problem.groups, states, strict=True)
+        states = self.states(params, aux)
+        levels = on_every_device(
+            problem,
+            tuple(
+                jnp.where(
+                    found.residuals[..., : group.n_levels] <= problem.solver.accepted,
+                    found.energies[..., : group.n_levels],
+                    jnp.nan,
+                )
+                for group, found in zip(problem.groups, states, strict=True)
+            ),
         )
         cost = self.cost(problem, params, bands_of_levels(problem, levels))
         return cost, tuple(found.vectors for found in states)
 
+    def states(self, params: dict, aux: Vectors) -> tuple[States, ...]:
+        """The states at `params`, from the vectors of a point nearby; found or not."""
+        pairs = zip(aux, self.preconditioners, strict=True)
+        return solve(self.problem, params, tuple(_guess(*pair) for pair in pairs))
 
-def first_vectors(problem: Problem, params: dict) -> Vectors:
-    """The `aux` to start from, with dense solves where the solver alone has not converged."""
-    states, _ = with_dense_fallback(problem, params, jax.jit(solve)(problem, params))
-    return tuple(found.vectors for found in states)
+
+def start_of(problem: Problem, params: dict) -> Start:
+    """What a chain starts from, with dense solves where the solver alone has not converged."""
+    guesses = jax.jit(first_guesses)(problem, params)
+    states, _ = with_dense_fallback(problem, params, jax.jit(solve)(problem, params, guesses))
+    return Start(
+        tuple(found.vectors for found in states),
+        tuple(None if guess is None else guess.preconditioner for guess in guesses),
+    )
+
+
+def _guess(vectors: Array, preconditioner: Any) -> States | None:
+    """States to start a solve from; a dense solver has no preconditioner and needs none."""
+    if preconditioner is None:
+        return None
+    unknown = jnp.full((*vectors.shape[:2], vectors.shape[-1]), jnp.inf, vectors.real.dtype)
+    return States(unknown, vectors, unknown, preconditioner)
 
 
 @record

@@ -4,12 +4,13 @@ PPmodel = ZeroFunction moves its coefficients, one run per mcOpts*.par file (or 
 where there is no such file); a network moves its weights, in one run by the mc_* keys.
 """
 
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
+from deeppseudopot_jax.batching import replicas_together
 from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.montecarlo.coefficient_moves import step_sizes, uniform_steps
 from deeppseudopot_jax.montecarlo.constraints import Constrained, spin_orbit_is_not_negative
@@ -112,14 +113,30 @@ def make_cost(
 
 
 def make_sampler(
-    plan: Plan, problem: Problem, move: Move, cost: CostOfBands, keep: Keep = params_of
+    plan: Plan,
+    problem: Problem,
+    move: Move,
+    cost: CostOfBands,
+    preconditioners: tuple[Any, ...],
+    keep: Keep = params_of,
 ) -> Tempering:
-    """The sampler of a run; its `aux` are the vectors from `cost.first_vectors`."""
-    evaluate = BandEvaluation(problem, cost)
+    """The sampler of a run.
+
+    Args:
+        plan: its length and temperatures.
+        problem: from `build_problem`.
+        move: from `make_move`.
+        cost: from `make_cost`.
+        preconditioners: from `cost.start_of`, with the vectors that are the `aux` of its start.
+        keep: what its history holds of every step.
+    """
+    problem = replace(problem, solver=problem.solver.following())
+    evaluate = BandEvaluation(problem, cost, preconditioners)
     kernel: Kernel = Metropolis(move, evaluate)
     if plan.delayed_acceptance:
         kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, cost))
-    return Tempering(kernel, plan.swap_every, plan.burn_in, keep)
+    together = replicas_together(problem.groups, plan.schedule.n_rungs)
+    return Tempering(kernel, plan.swap_every, plan.burn_in, keep, together)
 
 
 def _plan(bundle: Bundle, options: MonteCarloOptions | None) -> Plan:

@@ -55,14 +55,19 @@ def walk(
     first_step: Int[Array, ""],
     n_steps: int,
     keep: Keep,
+    together: int,
 ) -> tuple[Replica, Best, History]:
     """`n_steps` steps of every replica on its rung; leaves of `replicas` are (replica, ...).
 
-    Exact evaluations come in as many batches as the busiest replica needs, at most `n_steps`.
+    Exact evaluations come in as many batches as the busiest replica needs, at most `n_steps`;
+    `together` replicas at a time, which must divide their number.
     """
     n = len(rungs)
     every = jnp.arange(n)
     keys = jax.random.split(key, (n_steps, n, 2))  # one for each half of a step
+
+    off = jnp.zeros(n, bool)
+    unknown = jnp.full_like(replicas.cost, jnp.nan)
 
     def written(history: History, here: Array, clock: Array, entry: History) -> History:
         # a row outside the history is dropped
@@ -75,30 +80,36 @@ def walk(
         searching = ~now.pending & (now.clock < n_steps)
         levels = jax.vmap(schedule.level)(first_step + now.clock, rungs)
         at_level = now.replicas._replace(level=_select(searching, levels, now.replicas.level))
-        found = jax.vmap(kernel.attempt)(keys[now.clock, every, 0], at_level)
-        cost = at_level.cost
-        off = jnp.zeros(n, bool)
-        entry = History(
-            StepInfo(cost, jnp.full_like(cost, jnp.nan), off, off), jax.vmap(keep)(at_level)
+        attempts = in_batches(
+            kernel.attempt,
+            together,
+            searching,
+            now.attempts,
+            (keys[now.clock, every, 0], at_level),
         )
+        entry = History(StepInfo(at_level.cost, unknown, off, off), jax.vmap(keep)(at_level))
         return now._replace(
             clock=now.clock + searching,
-            pending=now.pending | (searching & found.promising),
+            pending=now.pending | (searching & attempts.promising),
             replicas=at_level,
-            attempts=_select(searching, found, now.attempts),
+            attempts=attempts,
             history=written(now.history, searching, now.clock, entry),
         )
 
     def settle(now: _Walk) -> _Walk:
-        found, info = jax.vmap(kernel.settle)(
-            keys[now.clock - 1, every, 1], now.replicas, now.attempts
+        found, info = in_batches(
+            kernel.settle,
+            together,
+            now.pending,
+            (now.replicas, StepInfo(now.replicas.cost, unknown, off, off)),
+            (keys[now.clock - 1, every, 1], now.replicas, now.attempts),
         )
-        better = now.pending & (info.proposed_cost < now.best.cost)
+        better = info.proposed_cost < now.best.cost  # never where it is NaN: not evaluated
         best = Best(now.attempts.params, info.proposed_cost)
         entry = History(info, jax.vmap(keep)(found))
         return now._replace(
             pending=jnp.zeros(n, bool),
-            replicas=_select(now.pending, found, now.replicas),
+            replicas=found,
             best=_select(better, best, now.best),
             history=written(now.history, now.pending, now.clock - 1, entry),
         )
@@ -119,6 +130,34 @@ def walk(
     )
     end = jax.lax.while_loop(lambda now: jnp.any(now.clock < n_steps), round_, start)
     return end.replicas, end.best, end.history
+
+
+def in_batches(
+    work: Callable[..., Any],
+    together: int,
+    active: Bool[Array, " replica"],
+    otherwise: Any,
+    arguments: tuple[Any, ...],
+) -> Any:
+    """`work(*arguments)` of the active replicas, `otherwise` of the others.
+
+    Batches of `together` replicas come one after the other, so that their matrices fit into memory
+    (or caches); a batch without an active replica costs nothing. All trees are (replica, ...).
+    """
+
+    def batch(given: tuple[Array, Any, tuple[Any, ...]]) -> Any:
+        active, otherwise, arguments = given
+
+        def done() -> Any:
+            return _select(active, jax.vmap(work)(*arguments), otherwise)
+
+        return jax.lax.cond(jnp.any(active), done, lambda: otherwise)
+
+    def split(leaf: Array) -> Array:
+        return leaf.reshape(-1, together, *leaf.shape[1:])
+
+    found = jax.lax.map(batch, jax.tree.map(split, (active, otherwise, arguments)))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
 
 
 def _select(where: Bool[Array, " replica"], new: Any, old: Any) -> Any:

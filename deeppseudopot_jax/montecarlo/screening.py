@@ -3,20 +3,18 @@
 The lowest eigenvalues of V^H H(params) V, with V the solver's block at the current point, spare
 vectors included. Their error is of second order in what leaves the span of V; first-order
 perturbation theory, the diagonal of the same matrix, also misses the mixing within it. One product
-of H with a block replaces a solve.
+of H with a block, in single precision, replaces a solve.
 """
 
-from typing import Any
-
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.hamiltonian.assemble import build_field
-from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.montecarlo.cost import CostOfBands
+from deeppseudopot_jax.batching import SystemGroup
+from deeppseudopot_jax.eigensolvers.rayleigh_ritz import hermitian_eigh
+from deeppseudopot_jax.eigensolvers.single_precision import single
+from deeppseudopot_jax.montecarlo.cost import CostOfBands, Vectors
 from deeppseudopot_jax.observables.bands import bands_of_levels
-from deeppseudopot_jax.observables.states import Vectors, build_hamiltonian, over_k
+from deeppseudopot_jax.observables.states import at_every_k, build_hamiltonian, on_every_device
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
 
@@ -39,24 +37,20 @@ def ritz_levels(
 ) -> tuple[Float[Array, "system kpt level"], ...]:
     """Ritz values (Ha) of every group in the span of orthonormal vectors, upper bounds of levels.
 
+    In single precision, so to some 1e-5 eV: a screen only has to be a function of its arguments.
+
     Args:
         problem: from `build_problem`.
         params: potential parameters, not those that the vectors belong to.
         vectors: of every group, (system, kpt, row, block) with at least as many as levels.
     """
-    found = []
-    for group, block in zip(problem.groups, vectors, strict=True):
 
-        def one_system(
-            tables: SystemTables, k_points: Array, block: Array, group: Any = group
-        ) -> Array:
-            def at_k(contents: tuple, V: Array) -> Array:
-                projected = V.conj().T @ build_hamiltonian(contents).apply(V)
-                return jnp.linalg.eigvalsh(projected)[: group.n_levels]
+    def at_k(group: SystemGroup, contents: tuple, vectors: Array) -> Array:
+        light = single(vectors)
+        with jax.default_matmul_precision("highest"):
+            product = single(build_hamiltonian(contents)).apply(light)
+            matrix = light.conj().T @ product
+        energies, _ = hermitian_eigh(matrix)
+        return energies[: group.n_levels].astype(vectors.real.dtype)
 
-            field = build_field(tables, problem.channels, params)
-            channels, n_chunks = problem.channels, group.n_chunks
-            return over_k(at_k, tables, channels, field, k_points, n_chunks, block)
-
-        found.append(jax.vmap(one_system)(group.tables, group.k_points, block))
-    return tuple(found)
+    return on_every_device(problem, at_every_k(problem, params, at_k, vectors))

@@ -70,12 +70,14 @@ class Tempering:
     """A window of `swap_every` steps of every replica, then swaps; the ladder adapts at first.
 
     It adapts in the first `burn_in` steps; what is sampled then is not yet the distribution.
+    `together` replicas are calculated at a time; it divides their number.
     """
 
     kernel: Kernel
     swap_every: int = static()
     burn_in: int = static()
     keep: Callable[[Replica], Any] = static()
+    together: int = static()
 
     def init(self, key: Key[Array, ""], params: Any, aux: Any, schedule: Schedule) -> State:
         """All replicas at the same start, replica r on rung r.
@@ -120,6 +122,7 @@ class Tempering:
             state.step,
             self.swap_every,
             self.keep,
+            self.together,
         )
         event = state.step // self.swap_every
         end = state.step + self.swap_every
