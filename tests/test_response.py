@@ -82,6 +82,6 @@ def test_a_multiplet_that_is_too_large_is_nan():
 
 def test_an_unfinished_solve_is_nan():
     operator, size = case()
-    hasty = Iterative(dense_up_to=0, dense_start_up_to=0, max_steps=0)
+    hasty = Iterative(dense_up_to=0, dense_start_up_to=0, max_steps=0, spare=0)
     found = resolved(hasty, size, (2,), 1e-6, as_operator, (operator.full, operator.kinetic))
     assert np.isnan(found.multiplets.energy).all()
