@@ -62,24 +62,26 @@ class MassFit:
         return neighbour_masses(at_edge, at_neighbour, self.distance)
 
 
-def deformation_fits(bundle: Bundle) -> tuple[DeformationFit, ...]:
-    """The targets of every expDefPot_X.par.
+def deformation_fits(bundle: Bundle, systems: Sequence[int]) -> tuple[DeformationFit, ...]:
+    """The targets of expDefPot_X.par of those systems that have any.
 
     Raises:
         ValueError: if the two-line form meets an input_X.par that does not name the gap.
     """
-    systems = [s for s in bundle.systems if s.deformation_targets]
-    return tuple(DeformationFit(deformation_rows(s), bundle.systems.index(s)) for s in systems)
+    pairs = ((i, deformation_rows(bundle.systems[i])) for i in systems)
+    return tuple(DeformationFit(rows, i) for i, rows in pairs if rows)
 
 
-def coupling_fits(bundle: Bundle, problem: Problem) -> tuple[CouplingFit, ...]:
-    """The targets of every expCoupling file, with the tables to compute them.
+def coupling_fits(
+    bundle: Bundle, problem: Problem, systems: Sequence[int]
+) -> tuple[CouplingFit, ...]:
+    """The targets of the expCoupling files of those systems that have any, with their tables.
 
     Raises:
         ValueError: if the q-points are missing or the gap is not named.
     """
-    systems = [system for system in bundle.systems if system.coupling_targets]
-    return tuple(_coupling_fit(bundle, problem, system) for system in systems)
+    chosen = (bundle.systems[i] for i in systems)
+    return tuple(_coupling_fit(bundle, problem, s) for s in chosen if s.coupling_targets)
 
 
 def mass_fits(

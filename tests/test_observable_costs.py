@@ -62,7 +62,7 @@ def case():
 
 def test_deformation_cost_is_the_weighted_sum_of_squares(case):
     bundle, problem, params = case
-    fits = deformation_fits(bundle)
+    fits = deformation_fits(bundle, (0, 1))
     assert [fit.system for fit in fits] == [1]
     found = potentials(problem, params, 1, ROWS)
     expected = 2.0 * (found[0] + 3.0) ** 2 + 0.5 * (found[1] - 4.0) ** 2
@@ -71,7 +71,7 @@ def test_deformation_cost_is_the_weighted_sum_of_squares(case):
 
 def test_coupling_costs_count_what_is_given(case):
     bundle, problem, params = case
-    fits = coupling_fits(bundle, problem)
+    fits = coupling_fits(bundle, problem, (0, 1))
     found = np.asarray(couplings_of(problem, params, fits[0].tables))
     errors = np.stack(
         [found[:, 1, 1, 1] - [0.3, 0.4], found[:, 0, 0, 0] - [0.1, 0.2]]  # magnitudes
@@ -104,7 +104,7 @@ def test_mass_cost_compares_with_the_masses_of_the_reference(case):
 
 def test_costs_of_replicas_are_a_batch_with_gradients(case):
     bundle, problem, params = case
-    fits = deformation_fits(bundle), coupling_fits(bundle, problem)
+    fits = deformation_fits(bundle, (0, 1)), coupling_fits(bundle, problem, (0, 1))
 
     def cost(one, problem, fits):
         return deformation_cost(problem, one, fits[0]) + mean_coupling_cost(problem, one, fits[1])
@@ -136,7 +136,7 @@ def test_what_is_missing_is_refused(case):
         with pytest.raises(ValueError, match=message):
             mass_fits(changed(**changes), problem, [1])
     with pytest.raises(ValueError, match="qpoints_1"):
-        coupling_fits(changed(q_points=None), problem)
+        coupling_fits(changed(q_points=None), problem, (0, 1))
 
 
 @pytest.mark.slow
@@ -148,7 +148,7 @@ def test_couplings_with_spin_orbit_of_a_real_bundle(reference_bundle):
     bundle = read_bundle(folder)
     problem = build_problem(bundle)
     params = initial_params(bundle, problem)
-    (fit,) = coupling_fits(bundle, problem)
+    (fit,) = coupling_fits(bundle, problem, (0,))
     # k + q = (1, 1, 1) is Gamma, which is in the list.
     assert_allclose(fit.tables.points.k_points[1], 0.0)
     found = np.asarray(couplings_of(problem, params, fit.tables))

@@ -35,15 +35,6 @@ class CostOfBands(Protocol):
         ...
 
 
-@runtime_checkable
-class Term(Protocol):
-    """term(problem, params): what is added to the cost of the bands; a pytree likewise."""
-
-    def __call__(self, problem: Problem, params: dict) -> Float[Array, ""]:
-        """The term, weight included."""
-        ...
-
-
 Vectors = tuple[Complex[Array, "_system _kpt _row _block"], ...]
 """The states that an evaluation leaves for the next one, of every group of systems."""
 
@@ -109,16 +100,26 @@ def _guess(vectors: Array, preconditioner: Any) -> States | None:
 
 
 @record
-class CoefficientCost:
-    """`measure` of every system's bands, in eV^2, plus the terms."""
+class MeanErrors:
+    """`measure` of every system's bands, in eV^2: what the coefficients are fitted to."""
 
-    terms: tuple[Term, ...]
     measure: Callable[[Array, Target], Array] = static()
 
     def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
-        """The cost from band energies (eV)."""
-        errors = map(self.measure, bands, problem.targets)
-        return reduce(add, (term(problem, params) for term in self.terms), reduce(add, errors))
+        """The sum over systems from band energies (eV)."""
+        del params
+        return reduce(add, map(self.measure, bands, problem.targets))
+
+
+@record
+class Sum:
+    """Several costs added."""
+
+    costs: tuple[CostOfBands, ...]
+
+    def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
+        """The sum."""
+        return reduce(add, (cost(problem, params, bands) for cost in self.costs))
 
 
 def mean_band_error(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, ""]:
@@ -138,7 +139,8 @@ def mean_gap_error(bands: Float[Array, "kpt band"], target: Target) -> Float[Arr
     return jnp.mean(weights * jnp.diff(band_errors(bands, target), axis=1) ** 2)
 
 
-def spin_orbit_penalty(problem: Problem, params: dict) -> Float[Array, ""]:
+def spin_orbit_penalty(problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
     """sum over species of 10 (a5 - 8) where a5 > 8."""
+    del problem, bands
     excess = params["spin_orbit"] - _LARGEST_FREE_SPIN_ORBIT
     return _SPIN_ORBIT_SLOPE * jnp.sum(jnp.maximum(excess, 0.0))

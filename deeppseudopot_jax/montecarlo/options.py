@@ -1,4 +1,4 @@
-"""From a bundle to samplers: temperatures, lengths, moves and costs, checked before anything runs.
+"""From a bundle to samplers: temperatures, lengths and moves, checked before anything runs.
 
 PPmodel = ZeroFunction moves its coefficients, one run per mcOpts*.par file (or one by the mc_* keys
 where there is no such file); a network moves its weights, in one run by the mc_* keys.
@@ -7,23 +7,14 @@ where there is no such file); a network moves its weights, in one run by the mc_
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import jax
 import numpy as np
 
 from deeppseudopot_jax.batching import replicas_together
-from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.montecarlo.coefficient_moves import step_sizes, uniform_steps
 from deeppseudopot_jax.montecarlo.constraints import Constrained, spin_orbit_is_not_negative
-from deeppseudopot_jax.montecarlo.cost import (
-    BandEvaluation,
-    CoefficientCost,
-    CostOfBands,
-    Term,
-    mean_band_error,
-    mean_gap_error,
-    spin_orbit_penalty,
-)
+from deeppseudopot_jax.montecarlo.cost import BandEvaluation
 from deeppseudopot_jax.montecarlo.delayed_acceptance import DelayedAcceptance
+from deeppseudopot_jax.montecarlo.fitted import Costs
 from deeppseudopot_jax.montecarlo.interface import Kernel, Move
 from deeppseudopot_jax.montecarlo.metropolis import Metropolis
 from deeppseudopot_jax.montecarlo.network_moves import network_move
@@ -100,23 +91,11 @@ def make_move(bundle: Bundle, options: MonteCarloOptions | None, problem: Proble
     return Constrained(move, (spin_orbit_is_not_negative,))
 
 
-def make_cost(
-    bundle: Bundle, options: MonteCarloOptions | None, terms: tuple[Term, ...] = ()
-) -> CostOfBands:
-    """A network's training loss, or the coefficients' cost with further `terms`."""
-    if not bundle.settings.trains_coefficients:
-        return jax.tree_util.Partial(loss_of_energies)
-    if bundle.settings.spin_orbit:
-        terms = (jax.tree_util.Partial(spin_orbit_penalty), *terms)
-    gaps = options is not None and options.optimize_gaps
-    return CoefficientCost(terms, mean_gap_error if gaps else mean_band_error)
-
-
 def make_sampler(
     plan: Plan,
     problem: Problem,
     move: Move,
-    cost: CostOfBands,
+    costs: Costs,
     preconditioners: tuple[Any, ...],
     keep: Keep = params_of,
 ) -> Tempering:
@@ -126,15 +105,15 @@ def make_sampler(
         plan: its length and temperatures.
         problem: from `build_problem`.
         move: from `make_move`.
-        cost: from `make_cost`.
+        costs: from `make_costs`.
         preconditioners: from `cost.start_of`, with the vectors that are the `aux` of its start.
         keep: what its history holds of every step.
     """
     problem = replace(problem, solver=problem.solver.following())
-    evaluate = BandEvaluation(problem, cost, preconditioners)
+    evaluate = BandEvaluation(problem, costs.exact, preconditioners)
     kernel: Kernel = Metropolis(move, evaluate)
     if plan.delayed_acceptance:
-        kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, cost))
+        kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, costs.screened))
     together = replicas_together(problem.groups, plan.schedule.n_rungs)
     return Tempering(kernel, plan.swap_every, plan.burn_in, keep, together)
 
