@@ -1,4 +1,4 @@
-"""Figures of bands, potentials and costs; only the modules in here know matplotlib.
+"""Figures of bands, potentials, costs and walks; only the modules in here know matplotlib.
 
 Figures are plain objects, unknown to pyplot: they vanish with their last reference, and drawing
 needs no display.
@@ -9,6 +9,10 @@ from matplotlib.figure import Figure
 from deeppseudopot_jax.results.figures.band_plot import BandPlot
 from deeppseudopot_jax.results.figures.bands import band_figure
 from deeppseudopot_jax.results.figures.costs import cost_figure
+from deeppseudopot_jax.results.figures.monte_carlo import (
+    monte_carlo_figure,
+    temperature_walk_figure,
+)
 from deeppseudopot_jax.results.figures.potentials import PotentialPlot, potential_figure
 from deeppseudopot_jax.results.figures.style import save
 
@@ -18,6 +22,8 @@ __all__ = [
     "PotentialPlot",
     "band_figure",
     "cost_figure",
+    "monte_carlo_figure",
     "potential_figure",
     "save",
+    "temperature_walk_figure",
 ]
