@@ -12,7 +12,7 @@ from deeppseudopot_jax.initialize import is_random, why_no_moments, why_not_fitt
 from deeppseudopot_jax.potentials.networks import CATALOGUE
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.optimizers import OPTIMIZERS
-from deeppseudopot_jax.types import Bundle
+from deeppseudopot_jax.types import Bundle, GapDeformationTargets, SystemInput
 
 Reason = Callable[[Bundle], str]
 """Why a key does not act in a run; empty where it acts, or asks for nothing."""
@@ -30,7 +30,6 @@ def check_supported(bundle: Bundle) -> None:
     """
     settings = bundle.settings
     requests = [
-        (settings.monte_carlo, "mc_bool = 1: Monte Carlo fitting"),
         (settings.smooth_reorder, "smooth_reorder = 1: reordering bands for smoothness"),
         (settings.eigenvector_reorder, "eigvec_reorder = 1: reordering bands by eigenvectors"),
     ]
@@ -69,8 +68,8 @@ def remarks(bundle: Bundle) -> list[str]:
     """One sentence for every reason why keys or files of the bundle do not act in this run."""
     given = [name for name in Settings.model_fields if name in bundle.settings.model_fields_set]
     idle = [(str(Settings.model_fields[n].alias), WHY_IDLE[n](bundle)) for n in given]
-    if bundle.settings.max_epochs == 0:
-        idle += [(key, "nothing is trained") for key in _other_fits(bundle)]
+    if why_no_other_fits(bundle):
+        idle += [(key, why_no_other_fits(bundle)) for key in _other_fits(bundle)]
     keys_of: dict[str, list[str]] = {}
     for key, reason in idle + _idle_inputs(bundle):
         if reason:
@@ -99,19 +98,24 @@ def _idle_inputs(bundle: Bundle) -> list[tuple[str, str]]:
     """What is idle of the bundle beside NN_config.par, and why."""
     found = []
     for system in bundle.systems:
+        deformation, couplings, masses = (
+            bundle.settings.monte_carlo and asked for asked in _monte_carlo_fits(bundle, system)
+        )
+        old_form = isinstance(system.deformation_targets, GapDeformationTargets)
+        gap = couplings or masses or (deformation and old_form)
         found += [
-            (name.format(system.index), "only bands are calculated")
-            for name, given in (
-                ("idxCB (input_{}.par)", system.conduction_band is not None),
-                ("idxGap (input_{}.par)", system.gap_k_point is not None),
-                ("expDefPot_{}.par", system.deformation_targets),
-                ("expCoupling_{}", system.coupling_targets),
-                ("qpoints_{}.par", system.q_points is not None),
+            (name.format(system.index), "no cost of this run contains it")
+            for name, idle in (
+                ("idxCB (input_{}.par)", system.conduction_band is not None and not gap),
+                ("idxGap (input_{}.par)", system.gap_k_point is not None and not gap),
+                ("expDefPot_{}.par", system.deformation_targets and not deformation),
+                ("expCoupling_{}", system.coupling_targets and not couplings),
+                ("qpoints_{}.par", system.q_points is not None and not couplings),
             )
-            if given
+            if idle
         ]
     if bundle.monte_carlo_options or bundle.step_sizes is not None:
-        found.append(("mcOpts*.par, *ParamSteps.par", _NO_MONTE_CARLO(bundle)))
+        found.append(("mcOpts*.par, *ParamSteps.par", _first(_NO_MONTE_CARLO, _network)(bundle)))
     if bundle.model_state is not None and bundle.settings.trains_coefficients:
         found.append(("init_PPmodel.pth", "PPmodel = ZeroFunction has no weights"))
     if bundle.optimizer_state is not None:
@@ -121,9 +125,31 @@ def _idle_inputs(bundle: Bundle) -> list[tuple[str, str]]:
     if bundle.coefficients is not None:
         if bundle.coefficients[:, 5:8].any() and not bundle.settings.spin_orbit:
             found.append(("a5, a6, a7", "SObool is 0"))
-        if bundle.coefficients[:, 8].any():
-            found.append(("a8", _UNDEFORMED))
+        if bundle.coefficients[:, 8].any() and _NO_DEFORMATION(bundle):
+            found.append(("a8", _NO_DEFORMATION(bundle)))
     return found
+
+
+def why_no_other_fits(bundle: Bundle) -> str:
+    """Why the keys fit_defPot, fit_eph and fit_eff_masses do not act; empty where they do."""
+    settings = bundle.settings
+    if settings.max_epochs == 0 and not settings.monte_carlo:
+        return "nothing is trained"
+    if settings.monte_carlo and settings.trains_coefficients:
+        return "mcOpts*.par says what the coefficients are fitted to"
+    return ""
+
+
+def _monte_carlo_fits(bundle: Bundle, system: SystemInput) -> tuple[bool, bool, bool]:
+    """Whether a Monte Carlo cost has the system's deformation potentials, couplings, masses."""
+    if not bundle.settings.trains_coefficients:
+        return system.fit_deformation, system.fit_couplings, system.fit_masses
+    files = bundle.monte_carlo_options
+    return (
+        any(file.fit_deformation for file in files),
+        any(file.fit_couplings for file in files),
+        any(file.fit_masses for file in files),
+    )
 
 
 def _acts(_: Bundle) -> str:
@@ -178,6 +204,15 @@ def _mc_options_say(bundle: Bundle) -> str:
     return "mcOpts*.par says it for the coefficients" if given else ""
 
 
+def _network(bundle: Bundle) -> str:
+    return "" if bundle.settings.trains_coefficients else "a network moves by the mc_* keys"
+
+
+def _mean_cost(bundle: Bundle) -> str:
+    coefficients = bundle.settings.monte_carlo and bundle.settings.trains_coefficients
+    return "the Monte Carlo cost of coefficients has no penalties" if coefficients else ""
+
+
 def _steps_say(bundle: Bundle) -> str:
     return "coefficients move by their step sizes" if bundle.settings.trains_coefficients else ""
 
@@ -187,6 +222,14 @@ def _ladder_says(bundle: Bundle) -> str:
 
 
 _UNDEFORMED = "the energies of undeformed crystals do not depend on it"
+_NO_DEFORMATION = _needs(
+    lambda b: (
+        b.settings.strain
+        and b.settings.monte_carlo
+        and any(_monte_carlo_fits(b, system)[0] for system in b.systems)
+    ),
+    _UNDEFORMED,
+)
 _TRAINING = _needs(lambda b: b.settings.max_epochs > 0, "nothing is trained")
 _ADAM = _first(_TRAINING, _needs(lambda b: b.settings.optimizer == "adam", "it belongs to adam"))
 _SGD = _first(_TRAINING, _needs(lambda b: b.settings.optimizer == "sgd", "it belongs to sgd"))
@@ -210,7 +253,7 @@ WHY_IDLE: dict[str, Reason] = {
     **dict.fromkeys(("log_memory", "log_runtime", "n_systems", "spin_orbit", "model"), _acts),
     "log_gradients": _switch("log_gradients", _TRAINING),
     "long_range_gamma": _needs(_has_long_range, "every a4 is 0 and stays so"),
-    "strain": _switch("strain", _idle(_UNDEFORMED)),
+    "strain": _switch("strain", _NO_DEFORMATION),
     "train_long_range": _switch(
         "train_long_range",
         _first(_TRAINING, _needs(_has_neutral_moves, "neutrality of the systems fixes every a4")),
@@ -223,10 +266,10 @@ WHY_IDLE: dict[str, Reason] = {
     ),
     **{name: _model_option(name) for name in ("decay_rate", "decay_center", "gaussian_std")},
     "scale": _model_option("scale"),
-    "tail_start": _first(_TAIL, _COST),
-    "tail_strength": _switch("tail_strength", _first(_TAIL, _COST)),
-    "magnitude_threshold": _first(_MAGNITUDE, _COST),
-    "magnitude_strength": _switch("magnitude_strength", _first(_MAGNITUDE, _COST)),
+    "tail_start": _first(_TAIL, _COST, _mean_cost),
+    "tail_strength": _switch("tail_strength", _first(_TAIL, _COST, _mean_cost)),
+    "magnitude_threshold": _first(_MAGNITUDE, _COST, _mean_cost),
+    "magnitude_strength": _switch("magnitude_strength", _first(_MAGNITUDE, _COST, _mean_cost)),
     "init_epochs": _switch("init_epochs", why_not_fitted),
     **dict.fromkeys(("init_optimizer", "init_learning_rate"), why_not_fitted),
     **dict.fromkeys(("init_scheduler_gamma", "init_plot_every"), why_not_fitted),

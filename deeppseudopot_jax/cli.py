@@ -30,6 +30,9 @@ Results = Annotated[Path, typer.Argument(help="Folder to write to; created if ab
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Allow files in RESULTS to be replaced.")
 ]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the Monte Carlo checkpoint in RESULTS.")
+]
 PrecisionOption = Annotated[Precision, typer.Option(help="Floating-point precision.")]
 
 
@@ -39,9 +42,10 @@ def run_command(
     results: Results,
     overwrite: Overwrite = False,
     precision: PrecisionOption = "float64",
+    resume: Resume = False,
 ) -> None:
-    """Initialise, evaluate, train and export a potential."""
-    _guarded(workflows.run, inputs, results, overwrite, precision)
+    """Initialise, evaluate, train or sample, and export a potential."""
+    _guarded(workflows.run, inputs, results, overwrite, precision, resume)
 
 
 @app.command("eval")

@@ -73,7 +73,7 @@ class Outputs:
         for system in self.bundle.systems:
             waves = plane_waves(system, self.bundle.settings.basis_sphere)
             tables.write_basis_states(
-                self._file(f"basisStates_{system.index}.dat"),
+                self.file(f"basisStates_{system.index}.dat"),
                 np.unique(waves.integers[waves.mask], axis=0),
                 reciprocal_lattice(system.crystal.lattice),
             )
@@ -83,7 +83,7 @@ class Outputs:
         """<prefix>_BS_sys<X>.dat of every system."""
         for system, bands in zip(self.bundle.systems, energies, strict=True):
             tables.write_bands(
-                self._file(f"{prefix}_BS_sys{system.index}.dat"),
+                self.file(f"{prefix}_BS_sys{system.index}.dat"),
                 path_length(system),
                 np.asarray(bands),
             )
@@ -97,18 +97,18 @@ class Outputs:
             band_plot(system, {name: bands[i] for name, bands in curves.items()})
             for i, system in enumerate(self.bundle.systems)
         ]
-        self._save(figures.band_figure(plots), f"{prefix}_plotBS", formats)
+        self.save(figures.band_figure(plots), f"{prefix}_plotBS", formats)
 
     @_by_first_process
     def potential_tables(self, prefix: str, params: dict, real_space: bool = True) -> None:
         """<prefix>_qSpace_pot.dat and, with `real_space`, <prefix>_pot_<atom>.dat."""
         v_q = self.form_factors(params)
         species = self.problem.species
-        tables.write_q_space_potential(self._file(f"{prefix}_qSpace_pot.dat"), self.q, v_q, species)
+        tables.write_q_space_potential(self.file(f"{prefix}_qSpace_pot.dat"), self.q, v_q, species)
         if real_space:
             v_r = real_space_potential(self.q, v_q, self.r)
             for symbol, column in zip(species, v_r.T, strict=True):
-                file = self._file(f"{prefix}_pot_{symbol}.dat")
+                file = self.file(f"{prefix}_pot_{symbol}.dat")
                 tables.write_real_space_potential(file, self.r, column)
 
     @_by_first_process
@@ -124,16 +124,20 @@ class Outputs:
             v_r = real_space_potential(self.q, np.nan_to_num(v_q), self.r)
             plots.append(figures.PotentialPlot(name, v_q, v_r))
         figure = figures.potential_figure(self.q, self.r, self.problem.species, plots)
-        self._save(figure, f"{prefix}_plotPP", formats)
+        self.save(figure, f"{prefix}_plotPP", formats)
 
     @_by_first_process
     def parameters(
-        self, prefix: str, params: dict, optimizer_state: OptState | None = None
+        self,
+        prefix: str,
+        params: dict,
+        optimizer_state: OptState | None = None,
+        suffix: str = "par",
     ) -> None:
         """What a later run starts from: weights, coefficients, and Adam's moments if given.
 
-        Coefficient files carry all channels beside the network, so they are written for networks
-        too where the bundle has coefficients or a channel is trained.
+        Coefficient files, <prefix>_<atom>Params.<suffix>, carry all channels beside the network, so
+        they are written for networks too where the bundle has coefficients or a channel is trained.
         """
         model = self.problem.local
         if isinstance(model, NetworkModel):
@@ -145,13 +149,13 @@ class Outputs:
         has_channels = len(trained_channels(self.bundle.settings)) > 1
         if self.bundle.coefficients is not None or has_channels:
             for symbol, row in zip(self.problem.species, self._nine(params), strict=True):
-                file = self._file(f"{prefix}_{symbol}Params.par")
+                file = self.file(f"{prefix}_{symbol}Params.{suffix}")
                 tables.write_coefficients(file, row)
 
     @_by_first_process
     def costs(self, name: str, rows: Sequence[tuple[int, float]]) -> None:
         """<name>.dat: rows `epoch cost`."""
-        tables.write_costs(self._file(f"{name}.dat"), rows)
+        tables.write_costs(self.file(f"{name}.dat"), rows)
 
     @_by_first_process
     def cost_figure(
@@ -159,7 +163,7 @@ class Outputs:
     ) -> None:
         """<name>.pdf: costs against epoch by the name in the legend."""
         rows = {label: np.asarray(curve, np.float64) for label, curve in curves.items()}
-        self._save(figures.cost_figure(rows, y_label=f"Cost ({unit})"), name, PDF)
+        self.save(figures.cost_figure(rows, y_label=f"Cost ({unit})"), name, PDF)
 
     def form_factors(self, params: dict) -> np.ndarray:
         """v(q) in Ha Bohr^3 of every species on the grid `q`."""
@@ -172,12 +176,14 @@ class Outputs:
         assert self.folder is not None
         return self.folder
 
-    def _file(self, name: str) -> Path:
+    def file(self, name: str) -> Path:
+        """Where the first process writes a file."""
         return self._folder.file(name)
 
-    def _save(self, figure: figures.Figure, name: str, formats: Sequence[str]) -> None:
+    def save(self, figure: figures.Figure, name: str, formats: Sequence[str]) -> None:
+        """<name>.<format> of a figure, by the first process."""
         for suffix in formats:
-            figures.save(figure, self._file(f"{name}.{suffix}"))
+            figures.save(figure, self.file(f"{name}.{suffix}"))
 
     def _nine(self, params: dict) -> np.ndarray:
         """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""

@@ -25,10 +25,15 @@ class Report:
     Each line is flushed when it is complete, so a killed run leaves whole lines.
     """
 
-    def __init__(self, log_file: Path | None) -> None:
-        """Start a new log; the folder must exist. None is for all processes but the first."""
+    def __init__(self, log_file: Path | None, goes_on: bool = False) -> None:
+        """Start a new log, or go on with an old one, in a folder that exists.
+
+        None is for all processes but the first.
+        """
         self.console = Console(highlight=False, quiet=log_file is None)
-        self._file = (log_file or Path(os.devnull)).open("w", encoding="utf-8", buffering=1)
+        self._file = (log_file or Path(os.devnull)).open(
+            "a" if goes_on else "w", encoding="utf-8", buffering=1
+        )
         self._start = time.perf_counter()
 
     def line(self, text: str) -> None:

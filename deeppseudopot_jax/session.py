@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.fallback import with_dense_fallback
 from deeppseudopot_jax.observables.states import solve_levels
@@ -25,12 +26,13 @@ class NumericalError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """What every stage needs."""
+    """What every stage needs; `chains` are the Monte Carlo runs that the bundle asks for."""
 
     bundle: Bundle
     problem: Problem
     outputs: Outputs
     report: Report
+    chains: tuple[Chain, ...] = ()
 
     def bands(self, params: dict, problem: Problem | None = None) -> list[np.ndarray]:
         """Band energies (eV) of every system; k-points that do not converge are solved densely.

@@ -147,6 +147,15 @@ def small_problem(solver):
     return problem, initial_params(bundle, problem)
 
 
+def test_a_tolerance_out_of_reach_ends_and_says_so():
+    operator = with_spectrum(np.random.default_rng(0), [-2.0] + 8 * [-1.0])  # a cut multiplet
+    never = dataclasses.replace(always_iterative, accepted=0.0, tightest=0.0, max_steps=25)
+    found = jax.jit(never)(operator, WANTED)
+    exact = np.linalg.eigvalsh(operator.matrix())
+    assert np.abs(found.energies[:WANTED] - exact[:WANTED]).max() < 1e-12
+    assert not np.all(found.residuals[:WANTED] <= 0.0)
+
+
 def test_energies_and_gradients_agree_with_dense():
     found, exact = (small_problem(solver) for solver in (always_iterative, dense))
     assert found[0].groups[0].tables.dimension > 100

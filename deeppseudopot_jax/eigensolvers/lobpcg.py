@@ -117,7 +117,10 @@ def lobpcg(
         aim = jnp.clip(first, accuracy.tightest, accuracy.loosest)
         aim = jnp.where(now.step == 0, aim, now.tolerance)
         exact = exact._replace(step=now.step, tolerance=aim)
-        return jax.lax.while_loop(in_need_of_a_step, step, probing_step(exact))
+        # What the product has confirmed must not be moved again, else the loop might never end.
+        confirmed = (now.step > 0) & ~unfinished(exact)
+        begun = jax.lax.cond(confirmed, _at_rest, probing_step, exact)
+        return jax.lax.while_loop(in_need_of_a_step, step, begun)
 
     end = jax.lax.while_loop(in_need_of_a_product, renewed, _not_begun(guess))
     return States(end.energies, end.X, end.residuals, preconditioner)
@@ -160,6 +163,12 @@ def _exact(operator: Operator, vectors: Array) -> _Iteration:
         jnp.asarray(0),
         jnp.zeros((), energies.dtype),
     )
+
+
+def _at_rest(now: _Iteration) -> _Iteration:
+    """The same, with a last change of zero."""
+    nothing = jnp.zeros_like(now.X)
+    return now._replace(P=nothing, HP=nothing)
 
 
 def _step(light: Operator, W: Array, now: _Iteration) -> _Iteration:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from deeppseudopot_jax.montecarlo.interface import Kernel, Replica
+from deeppseudopot_jax.montecarlo.interface import Kernel, Level, Replica
 from deeppseudopot_jax.montecarlo.population import Best, History, walk
 from deeppseudopot_jax.montecarlo.schedule import Schedule
 from deeppseudopot_jax.montecarlo.swaps import SwapInfo, adapted, swap
@@ -94,7 +94,7 @@ class Tempering:
         )
         rungs = jnp.arange(n)
         level = schedule.level(jnp.asarray(0), jnp.asarray(0))
-        one = _start(self.kernel, params, aux, level)
+        one = begun(self.kernel, params, aux, level)
         if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(one)):
             raise ValueError("the start of a Monte Carlo run has no finite cost")
         replicas = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], n, axis=0), one)
@@ -165,7 +165,8 @@ def best(state: State) -> tuple[Any, Float[Array, ""]]:
 
 
 @jax.jit
-def _start(kernel: Kernel, params: Any, aux: Any, level: Any) -> Replica:
+def begun(kernel: Kernel, params: Any, aux: Any, level: Level) -> Replica:
+    """One replica at its start."""
     return kernel.init(params, aux, level)
 
 

@@ -1,0 +1,180 @@
+"""A Monte Carlo run of a bundle, a chunk of steps at a time.
+
+Between chunks the solver is looked after, at steps that follow from nothing but their number: the
+preconditioners are renewed, and a dense solve tells whether a level has been missed.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from deeppseudopot_jax.montecarlo.cost import BandEvaluation, Vectors, start_of
+from deeppseudopot_jax.montecarlo.delayed_acceptance import Anchor
+from deeppseudopot_jax.montecarlo.fitted import Costs, make_costs
+from deeppseudopot_jax.montecarlo.interface import Move, Replica
+from deeppseudopot_jax.montecarlo.options import Plan, make_move, make_sampler, plans
+from deeppseudopot_jax.montecarlo.population import Keep
+from deeppseudopot_jax.montecarlo.tempering import (
+    State,
+    Tempering,
+    WindowInfo,
+    begun,
+    run_chunk,
+)
+from deeppseudopot_jax.observables.fallback import largest_deviation
+from deeppseudopot_jax.observables.states import first_guesses
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.types import Bundle
+
+_FIRST_CHECKS = (50, 100, 200)
+_STEPS_BETWEEN_LATER_CHECKS = 400
+_TOLERATED_DEVIATION = 4e-7  # Ha, 1e-5 eV: far above the error of an accepted state
+
+
+class Running(NamedTuple):
+    """All that a run needs to go on bit by bit; a pytree of arrays."""
+
+    state: State
+    preconditioners: tuple[Any, ...]
+
+
+class Chunk(NamedTuple):
+    """What some steps did; `missed_levels` tells that everything was solved anew after them."""
+
+    info: WindowInfo
+    missed_levels: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """One run: temperatures, move and costs, but not its state.
+
+    The history of its chunks has a0 to a8 of every species, or a4 to a8 beside a network.
+    """
+
+    plan: Plan
+    problem: Problem
+    move: Move
+    costs: Costs
+    keep: Keep
+
+    def begin(self, key: Key[Array, ""], params: dict) -> Running:
+        """All replicas at the same parameters.
+
+        Raises:
+            ValueError: if the cost there is not finite.
+        """
+        vectors, preconditioners = start_of(self.problem, params)
+        state = self._sampler(preconditioners).init(key, params, vectors, self.plan.schedule)
+        return Running(state, preconditioners)
+
+    def advance(self, running: Running, n_steps: int) -> tuple[Running, Chunk]:
+        """`n_steps` more steps of every replica.
+
+        Raises:
+            ValueError: if `n_steps` is not a multiple of the steps between swaps.
+        """
+        state, preconditioners = running
+        done = int(state.step)
+        state, info = run_chunk(self._sampler(preconditioners), state, n_steps)
+        turn = _checks_until(done + n_steps)
+        if turn == _checks_until(done):
+            return Running(state, preconditioners), Chunk(info, False)
+        renewed, missed = self._looked_after(Running(state, preconditioners), turn)
+        return renewed, Chunk(info, missed)
+
+    def _sampler(self, preconditioners: tuple[Any, ...]) -> Tempering:
+        parts = self.move, self.costs, preconditioners, self.keep
+        return make_sampler(self.plan, self.problem, *parts)
+
+    def _looked_after(self, running: Running, turn: int) -> tuple[Running, bool]:
+        """The same run with new preconditioners, and whether one k-point had missed a level.
+
+        The replicas take turns, and so do the k-points.
+        """
+        state, old = running
+        params, aux = _replica((state.replicas.params, state.replicas.aux), turn)
+        problem = replace(self.problem, solver=self.problem.solver.following())
+        evaluation = BandEvaluation(problem, self.costs.exact, old)
+        states = _states(evaluation, params, _vectors(aux))
+        missed = largest_deviation(problem, params, states, turn) > _TOLERATED_DEVIATION
+        if missed:
+            state = self._found_anew(state)
+        guesses = jax.jit(first_guesses)(self.problem, params)
+        new = tuple(None if guess is None else guess.preconditioner for guess in guesses)
+        return Running(state, new), missed
+
+    def _found_anew(self, state: State) -> State:
+        """Every replica, and the best that each has met, with states from scratch."""
+
+        def replica(params: dict, level: Any) -> Replica:
+            vectors, preconditioners = start_of(self.problem, params)
+            return begun(self._sampler(preconditioners).kernel, params, vectors, level)
+
+        n = self.plan.schedule.n_rungs
+        levels = [_replica(state.replicas.level, i) for i in range(n)]
+        replicas = [replica(_replica(state.replicas.params, i), levels[i]) for i in range(n)]
+        best = [replica(_replica(state.best.params, i), levels[i]).cost for i in range(n)]
+        return state._replace(
+            replicas=jax.tree.map(lambda *leaves: jnp.stack(leaves), *replicas),
+            best=state.best._replace(cost=jnp.stack(best)),
+        )
+
+
+def chains(bundle: Bundle, problem: Problem) -> tuple[Chain, ...]:
+    """The runs that a bundle asks for, to be done one after the other.
+
+    Raises:
+        ValueError: if anything about them cannot work.
+    """
+    keep = _all_nine if bundle.settings.trains_coefficients else _beside_a_network
+    return tuple(
+        Chain(
+            plan,
+            problem,
+            make_move(bundle, plan.options, problem),
+            make_costs(bundle, plan.options, problem),
+            keep,
+        )
+        for plan in plans(bundle)
+    )
+
+
+def _all_nine(replica: Replica) -> Float[Array, "species 9"]:
+    """a0 to a8."""
+    return jnp.concatenate([replica.params["local"], _beside_a_network(replica)], axis=1)
+
+
+def _beside_a_network(replica: Replica) -> Float[Array, "species 5"]:
+    """a4 to a8."""
+    params = replica.params
+    columns = (params["long_range"], params["spin_orbit"], *params["nonlocal"].T, params["strain"])
+    return jnp.stack(columns, axis=1)
+
+
+def _checks_until(step: int) -> int:
+    later = step // _STEPS_BETWEEN_LATER_CHECKS
+    return sum(check <= step for check in _FIRST_CHECKS) + later
+
+
+@jax.jit
+def _states(evaluation: BandEvaluation, params: dict, vectors: Vectors) -> tuple[Any, ...]:
+    return evaluation.states(params, vectors)
+
+
+def _replica(tree: Any, index: int) -> Any:
+    """The part of one replica; `index` may go round."""
+
+    def leaf(stacked: Array) -> Array:
+        return stacked[index % len(stacked)]
+
+    return jax.tree.map(leaf, tree)
+
+
+def _vectors(aux: Any) -> Vectors:
+    """Of what either kernel leaves for the next evaluation."""
+    found: Vectors = aux.aux if isinstance(aux, Anchor) else aux
+    return found
