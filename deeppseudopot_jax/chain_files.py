@@ -37,7 +37,8 @@ class ChainFiles:
     def __init__(
         self, outputs: Outputs, chain: Chain, prefix: str, facts: Mapping[str, str]
     ) -> None:
-        self._outputs, self._facts, self._prefix = outputs, dict(facts), prefix
+        self._outputs, self._chain = outputs, chain
+        self._facts, self._prefix = dict(facts), prefix
         self._n = chain.plan.schedule.n_rungs
         first = 0 if outputs.bundle.settings.trains_coefficients else 4
         species = outputs.problem.species
@@ -80,7 +81,7 @@ class ChainFiles:
                 for name, table in self._tables.items()
             }
         key = jax.random.wrap_key_data(running.state.key)
-        return running._replace(state=running.state._replace(key=key))
+        return self._chain.placed(running._replace(state=running.state._replace(key=key)))
 
     def append(self, rows: Rows) -> None:
         """Write rows to the disk."""

@@ -74,6 +74,14 @@ def device_mesh(devices: Sequence[jax.Device], n_systems: int, replicas: int) ->
     return Mesh(np.array(devices).reshape(shape), (SYSTEM, KPT, REPLICA))
 
 
+def replica_mesh(n: int) -> Mesh | None:
+    """All devices in one row, where they are several and divide `n` replicas; else None."""
+    devices = jax.devices()
+    if len(devices) == 1 or n % len(devices):
+        return None
+    return Mesh(np.array(devices), (REPLICA,))
+
+
 def best_system_split(groups: Sequence[tuple[int, int, int]], n_devices: int) -> int:
     """Parts of the axis of systems with which the busiest device has the least to do.
 
@@ -131,6 +139,8 @@ def placed(mesh: Mesh | None, spec: P, tree: Tree) -> Tree:
     sharding = NamedSharding(mesh, spec)
 
     def place(leaf: jax.Array) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(place(jax.random.key_data(leaf)))
         whole = np.asarray(leaf)
         return jax.make_array_from_callback(whole.shape, sharding, lambda part: whole[part])
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from deeppseudopot_jax.chain_facts import chain_facts
@@ -12,9 +13,8 @@ from deeppseudopot_jax.chain_files import ChainFiles
 from deeppseudopot_jax.chain_rows import RowMaker, Rows
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.montecarlo.diagnostics import rates
-from deeppseudopot_jax.montecarlo.tempering import best
 from deeppseudopot_jax.outputs import PDF_AND_PNG
-from deeppseudopot_jax.parallel import local, on_host
+from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.session import NumericalError, Session
 
 _STEPS_PER_CHUNK = 50
@@ -65,11 +65,10 @@ class _Run:
             )
             raise
         self._tell(running)
-        found, _ = best(running.state)
-        found = local(found)
+        found, _ = _best(running)
         self._export(found)
         self._files.figures(np.asarray(on_host(running.state.schedule.betas))[-1])
-        return dict(found)
+        return found
 
     def _begun(self, params: dict, resume_from: Path | None) -> tuple[Running, RowMaker, Rows]:
         report, plan = self._session.report, self._chain.plan
@@ -92,7 +91,7 @@ class _Run:
             return resumed, RowMaker(resumed, every), {}
         self._files.begin()
         maker = RowMaker(running, every)
-        kept = on_host(jax.vmap(self._chain.keep)(running.state.replicas))
+        kept = on_host(jax.jit(jax.vmap(self._chain.keep))(running.state.replicas))
         return running, maker, maker.start(running, kept)
 
     def _advance(self, running: Running, maker: RowMaker, rows: Rows) -> Running:
@@ -125,10 +124,10 @@ class _Run:
         if rows:
             self._files.append(rows)
         self._files.save(running)
-        found, cost = best(running.state)
-        if float(cost) < self._written:
-            self._session.outputs.parameters(f"{self._prefix}best", local(found), suffix="dat")
-            self._written = float(cost)
+        found, cost = _best(running)
+        if cost < self._written:
+            self._session.outputs.parameters(f"{self._prefix}best", found, suffix="dat")
+            self._written = cost
 
     def _export(self, params: dict) -> None:
         """best_*: bands, potentials and figures of the lowest cost."""
@@ -145,10 +144,10 @@ class _Run:
         """What the steps came to, rung by rung."""
         report, state = self._session.report, running.state
         counts = on_host(state.counts)
-        _, cost = best(state)
+        _, cost = _best(running)
         found = rates(counts)
         steps, evaluated = int(counts.steps.sum()), int(counts.evaluated.sum())
-        text = f"Monte Carlo: {steps} proposals, lowest cost {float(cost):.6g}"
+        text = f"Monte Carlo: {steps} proposals, lowest cost {cost:.6g}"
         if self._chain.plan.delayed_acceptance:
             saved = 100.0 * (1.0 - evaluated / max(steps, 1))
             text += f"; delayed acceptance saved {saved:.0f} % of the exact evaluations"
@@ -165,6 +164,14 @@ class _Run:
         if len(found.swaps):
             trips = " ".join(map(str, counts.round_trips))
             report.line(f"  round trips of the replicas: {trips}")
+
+
+def _best(running: Running) -> tuple[dict, float]:
+    """Parameters and cost of the best that any replica has met."""
+    every = on_host(running.state.best)
+    lowest = int(np.argmin(every.cost))
+    params: dict = jax.tree.map(lambda leaf: jnp.asarray(leaf[lowest]), every.params)
+    return params, float(every.cost[lowest])
 
 
 def _chunks(first: int, last: int, swap_every: int) -> Iterator[int]:

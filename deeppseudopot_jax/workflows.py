@@ -112,10 +112,11 @@ def _session(
     goes_on: bool = False,
 ) -> Iterator[Session]:
     """Everything the stages need; whatever ends them is written to the log."""
-    problem = distribute(build_problem(bundle, precision=precision))
+    built = build_problem(bundle, precision=precision)
+    problem = distribute(built)
     # What does not fit must not leave a results folder.
     initial_moments(bundle, problem, initial_params(bundle, problem))
-    runs = chains(bundle, problem) if bundle.settings.monte_carlo else ()
+    runs = chains(bundle, built, problem) if bundle.settings.monte_carlo else ()
     wait_for_all("inputs and results folder are checked")
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
     outputs = Outputs(bundle, problem, folder if is_first() else None)

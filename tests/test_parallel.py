@@ -105,6 +105,34 @@ def test_a_run_of_two_processes_writes_the_files_of_one(tmp_path):
         assert_same_file(one / name, two / name)
 
 
+@pytest.mark.parametrize(
+    "replicas",
+    [
+        pytest.param(4, id="split replicas"),
+        pytest.param(3, id="split k-points", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_monte_carlo_of_two_processes_writes_the_files_of_one(tmp_path, replicas):
+    coefficients = "5\n2\n3\n0.4\n0\n0\n0\n0\n0\n"
+    config = (
+        "PPmodel = ZeroFunction\nnSystem = 1\nnQGrid = 64\nnRGrid = 32\nmc_bool = 1\n"
+        "mc_iter = 20\nmc_percentage = 1\nmc_beta = 1\nmc_betas = 50 5\nmc_swap_every = 10\n"
+        f"mc_delayed_acceptance = 1\nmc_replicas = {replicas}\n"
+    )
+    inputs = bundle_samples.write(
+        tmp_path / "inputs",
+        NN_config=config,
+        init_ZnParams=coefficients,
+        init_SParams=coefficients,
+    )
+    two, one = tmp_path / "two", tmp_path / "one"
+    processes = start_two(["-m", "deeppseudopot_jax", "run", inputs, two])
+    run(inputs, one)
+    finish(*processes)
+    for name in sorted(file.name for file in one.iterdir()):
+        assert_same_file(one / name, two / name)
+
+
 def assert_same_file(one: Path, two: Path) -> None:
     if one.suffix in (".dat", ".par"):  # tables of bands have five decimals
         np.testing.assert_allclose(np.loadtxt(two), np.loadtxt(one), rtol=1e-9, atol=1.01e-5)

@@ -5,10 +5,12 @@ preconditioners are renewed, and a dense solve tells whether a level has been mi
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Key
 
 from deeppseudopot_jax.montecarlo.cost import BandEvaluation, Vectors, start_of
@@ -26,6 +28,7 @@ from deeppseudopot_jax.montecarlo.tempering import (
 )
 from deeppseudopot_jax.observables.fallback import largest_deviation
 from deeppseudopot_jax.observables.states import first_guesses
+from deeppseudopot_jax.parallel import REPLICA, on_host, placed, replica_mesh
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle
 
@@ -52,7 +55,9 @@ class Chunk(NamedTuple):
 class Chain:
     """One run: temperatures, move and costs, but not its state.
 
-    The history of its chunks has a0 to a8 of every species, or a4 to a8 beside a network.
+    With a `mesh` every device has its own replicas and the whole `problem`, else all devices share
+    the k-points of each replica as far as `problem` is distributed. The history of its chunks has
+    a0 to a8 of every species, or a4 to a8 beside a network.
     """
 
     plan: Plan
@@ -60,6 +65,7 @@ class Chain:
     move: Move
     costs: Costs
     keep: Keep
+    mesh: Mesh | None
 
     def begin(self, key: Key[Array, ""], params: dict) -> Running:
         """All replicas at the same parameters.
@@ -68,8 +74,19 @@ class Chain:
             ValueError: if the cost there is not finite.
         """
         vectors, preconditioners = start_of(self.problem, params)
-        state = self._sampler(preconditioners).init(key, params, vectors, self.plan.schedule)
-        return Running(state, preconditioners)
+        sampler = self._sampler_here(preconditioners)
+        state = sampler.init(key, params, vectors, self.plan.schedule)
+        return self.placed(Running(state, preconditioners))
+
+    def placed(self, running: Running) -> Running:
+        """A state that every process knows whole, on the devices that go on with it."""
+        state, preconditioners = running
+        each, all_ = PartitionSpec(REPLICA), PartitionSpec()
+        replicas, best = placed(self.mesh, each, (state.replicas, state.best))
+        rest = state.key, state.step, state.rungs, state.schedule, state.counts
+        key, step, rungs, schedule, counts = placed(self.mesh, all_, rest)
+        state = State(key, step, replicas, best, rungs, schedule, counts)
+        return Running(state, placed(self.mesh, all_, preconditioners))
 
     def advance(self, running: Running, n_steps: int) -> tuple[Running, Chunk]:
         """`n_steps` more steps of every replica.
@@ -77,18 +94,28 @@ class Chain:
         Raises:
             ValueError: if `n_steps` is not a multiple of the steps between swaps.
         """
-        state, preconditioners = running
-        done = int(state.step)
-        state, info = run_chunk(self._sampler(preconditioners), state, n_steps)
+        done = int(running.state.step)
+        parts = (*self._parts, running.preconditioners, self.keep, self.mesh)
+        state, info = run_chunk(make_sampler(self.plan, *parts), running.state, n_steps)
+        running = running._replace(state=state)
         turn = _checks_until(done + n_steps)
         if turn == _checks_until(done):
-            return Running(state, preconditioners), Chunk(info, False)
-        renewed, missed = self._looked_after(Running(state, preconditioners), turn)
+            return running, Chunk(info, False)
+        renewed, missed = self._looked_after(running, turn)
         return renewed, Chunk(info, missed)
 
-    def _sampler(self, preconditioners: tuple[Any, ...]) -> Tempering:
-        parts = self.move, self.costs, preconditioners, self.keep
-        return make_sampler(self.plan, self.problem, *parts)
+    @cached_property
+    def _parts(self) -> tuple[Problem, Move, Costs]:
+        """What does not change, on the devices that sample."""
+        parts: tuple[Problem, Move, Costs] = placed(
+            self.mesh, PartitionSpec(), (self.problem, self.move, self.costs)
+        )
+        return parts
+
+    def _sampler_here(self, preconditioners: tuple[Any, ...]) -> Tempering:
+        """The sampler of this process alone, where replicas are split."""
+        parts = self.problem, self.move, self.costs, preconditioners, self.keep
+        return make_sampler(self.plan, *parts)
 
     def _looked_after(self, running: Running, turn: int) -> tuple[Running, bool]:
         """The same run with new preconditioners, and whether one k-point had missed a level.
@@ -96,23 +123,31 @@ class Chain:
         The replicas take turns, and so do the k-points.
         """
         state, old = running
-        params, aux = _replica((state.replicas.params, state.replicas.aux), turn)
+        replicas, old = self._here((state.replicas, old))
+        params, aux = _replica((replicas.params, replicas.aux), turn)
         problem = replace(self.problem, solver=self.problem.solver.following())
-        evaluation = BandEvaluation(problem, self.costs.exact, old)
-        states = _states(evaluation, params, _vectors(aux))
+        states = _states(BandEvaluation(problem, self.costs.exact, old), params, _vectors(aux))
         missed = largest_deviation(problem, params, states, turn) > _TOLERATED_DEVIATION
         if missed:
-            state = self._found_anew(state)
+            state = self._found_anew(state._replace(replicas=replicas, best=self._here(state.best)))
         guesses = jax.jit(first_guesses)(self.problem, params)
         new = tuple(None if guess is None else guess.preconditioner for guess in guesses)
-        return Running(state, new), missed
+        return self.placed(Running(state, new)) if missed else self._renewed(running, new), missed
+
+    def _renewed(self, running: Running, preconditioners: tuple[Any, ...]) -> Running:
+        new: tuple[Any, ...] = placed(self.mesh, PartitionSpec(), preconditioners)
+        return running._replace(preconditioners=new)
+
+    def _here(self, tree: Any) -> Any:
+        """Arrays that may be split over processes, as this process' own."""
+        return tree if self.mesh is None else jax.tree.map(jnp.asarray, on_host(tree))
 
     def _found_anew(self, state: State) -> State:
         """Every replica, and the best that each has met, with states from scratch."""
 
         def replica(params: dict, level: Any) -> Replica:
             vectors, preconditioners = start_of(self.problem, params)
-            return begun(self._sampler(preconditioners).kernel, params, vectors, level)
+            return begun(self._sampler_here(preconditioners).kernel, params, vectors, level)
 
         n = self.plan.schedule.n_rungs
         levels = [_replica(state.replicas.level, i) for i in range(n)]
@@ -124,23 +159,31 @@ class Chain:
         )
 
 
-def chains(bundle: Bundle, problem: Problem) -> tuple[Chain, ...]:
+def chains(
+    bundle: Bundle, problem: Problem, distributed: Problem | None = None
+) -> tuple[Chain, ...]:
     """The runs that a bundle asks for, to be done one after the other.
+
+    Args:
+        bundle: what `read_bundle` returned.
+        problem: from `build_problem`.
+        distributed: the same from `distribute`, for runs whose replicas the number of devices does
+            not divide.
 
     Raises:
         ValueError: if anything about them cannot work.
     """
     keep = _all_nine if bundle.settings.trains_coefficients else _beside_a_network
-    return tuple(
-        Chain(
-            plan,
-            problem,
-            make_move(bundle, plan.options, problem),
-            make_costs(bundle, plan.options, problem),
-            keep,
-        )
-        for plan in plans(bundle)
-    )
+    mesh = replica_mesh(bundle.settings.mc_replicas)
+    if mesh is None:
+        problem = distributed or problem
+
+    def chain(plan: Plan) -> Chain:
+        move = make_move(bundle, plan.options, problem)
+        costs = make_costs(bundle, plan.options, problem)
+        return Chain(plan, problem, move, costs, keep, mesh)
+
+    return tuple(map(chain, plans(bundle)))
 
 
 def _all_nine(replica: Replica) -> Float[Array, "species 9"]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from jax.sharding import Mesh
 
 from deeppseudopot_jax.batching import replicas_together
 from deeppseudopot_jax.montecarlo.coefficient_moves import step_sizes, uniform_steps
@@ -98,6 +99,7 @@ def make_sampler(
     costs: Costs,
     preconditioners: tuple[Any, ...],
     keep: Keep = params_of,
+    mesh: Mesh | None = None,
 ) -> Tempering:
     """The sampler of a run.
 
@@ -108,14 +110,16 @@ def make_sampler(
         costs: from `make_costs`.
         preconditioners: from `cost.start_of`, with the vectors that are the `aux` of its start.
         keep: what its history holds of every step.
+        mesh: devices to split the replicas over, where each has all systems and k-points.
     """
     problem = replace(problem, solver=problem.solver.following())
     evaluate = BandEvaluation(problem, costs.exact, preconditioners)
     kernel: Kernel = Metropolis(move, evaluate)
     if plan.delayed_acceptance:
         kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, costs.screened))
-    together = replicas_together(problem.groups, plan.schedule.n_rungs)
-    return Tempering(kernel, plan.swap_every, plan.burn_in, keep, together)
+    on_one_device = plan.schedule.n_rungs // (1 if mesh is None else mesh.size)
+    together = replicas_together(problem.groups, on_one_device)
+    return Tempering(kernel, plan.swap_every, plan.burn_in, keep, together, mesh)
 
 
 def _plan(bundle: Bundle, options: MonteCarloOptions | None) -> Plan:

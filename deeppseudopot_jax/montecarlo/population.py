@@ -47,24 +47,24 @@ class _Walk(NamedTuple):
 
 def walk(
     kernel: Kernel,
-    key: Key[Array, ""],
+    keys: Key[Array, "step replica 2"],
     replicas: Replica,
     best: Best,
     rungs: Int[Array, " replica"],
     schedule: Schedule,
     first_step: Int[Array, ""],
-    n_steps: int,
     keep: Keep,
     together: int,
 ) -> tuple[Replica, Best, History]:
-    """`n_steps` steps of every replica on its rung; leaves of `replicas` are (replica, ...).
+    """A step of every replica on its rung for every row of keys, one key for each half of a step.
+
+    Leaves of `replicas` are (replica, ...).
 
     Exact evaluations come in as many batches as the busiest replica needs, at most `n_steps`;
     `together` replicas at a time, which must divide their number.
     """
-    n = len(rungs)
+    n_steps, n = keys.shape[:2]
     every = jnp.arange(n)
-    keys = jax.random.split(key, (n_steps, n, 2))  # one for each half of a step
 
     off = jnp.zeros(n, bool)
     unknown = jnp.full_like(replicas.cost, jnp.nan)

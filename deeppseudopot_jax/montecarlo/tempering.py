@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
 from deeppseudopot_jax.montecarlo.interface import Kernel, Level, Replica
 from deeppseudopot_jax.montecarlo.population import Best, History, walk
 from deeppseudopot_jax.montecarlo.schedule import Schedule
 from deeppseudopot_jax.montecarlo.swaps import SwapInfo, adapted, swap
+from deeppseudopot_jax.parallel import REPLICA
 from deeppseudopot_jax.records import record, static
 
 
@@ -70,7 +72,8 @@ class Tempering:
     """A window of `swap_every` steps of every replica, then swaps; the ladder adapts at first.
 
     It adapts in the first `burn_in` steps; what is sampled then is not yet the distribution.
-    `together` replicas are calculated at a time; it divides their number.
+    `together` replicas are calculated at a time; it divides their number. On a `mesh` with an axis
+    of replicas every device walks with its own ones, and `together` divides the number of these.
     """
 
     kernel: Kernel
@@ -78,6 +81,7 @@ class Tempering:
     burn_in: int = static()
     keep: Callable[[Replica], Any] = static()
     together: int = static()
+    mesh: Mesh | None = static()
 
     def init(self, key: Key[Array, ""], params: Any, aux: Any, schedule: Schedule) -> State:
         """All replicas at the same start, replica r on rung r.
@@ -112,18 +116,8 @@ class Tempering:
     def step(self, key: Key[Array, ""], state: State) -> tuple[State, WindowInfo]:
         """One window."""
         walk_key, swap_key = jax.random.split(key)
-        replicas, best, history = walk(
-            self.kernel,
-            walk_key,
-            state.replicas,
-            state.best,
-            state.rungs,
-            state.schedule,
-            state.step,
-            self.swap_every,
-            self.keep,
-            self.together,
-        )
+        keys = jax.random.split(walk_key, (self.swap_every, len(state.rungs), 2))
+        replicas, best, history = self._walk(keys, state)
         event = state.step // self.swap_every
         end = state.step + self.swap_every
         row = state.schedule.row(end - 1)
@@ -134,6 +128,26 @@ class Tempering:
         counts = _counted(state.counts, history, state.rungs, swaps, rungs)
         found = State(state.key, end, replicas, best, rungs, schedule, counts)
         return found, WindowInfo(history, state.rungs, betas, swaps)
+
+    def _walk(self, keys: Key[Array, "step replica 2"], state: State) -> tuple:
+        """`walk` of all replicas: nothing is exchanged before they swap."""
+
+        def share(kernel: Kernel, schedule: Schedule, step: Array, *per_replica: Any) -> tuple:
+            keys, replicas, best, rungs = per_replica
+            sizes = self.keep, self.together
+            return walk(kernel, keys, replicas, best, rungs, schedule, step, *sizes)
+
+        per_replica = keys, state.replicas, state.best, state.rungs
+        arguments = self.kernel, state.schedule, state.step, *per_replica
+        if self.mesh is None:
+            return share(*arguments)
+        of_all, of_one, log = PartitionSpec(), PartitionSpec(REPLICA), PartitionSpec(None, REPLICA)
+        in_specs = (of_all, of_all, of_all, log, of_one, of_one, of_one)
+        mapped = jax.shard_map(
+            share, mesh=self.mesh, in_specs=in_specs, out_specs=(of_one, of_one, log),
+            check_vma=False,
+        )  # fmt: skip
+        return mapped(*arguments)
 
 
 @partial(jax.jit, static_argnames="n_steps")
