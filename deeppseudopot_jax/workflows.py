@@ -16,7 +16,7 @@ from deeppseudopot_jax.outputs import Outputs
 from deeppseudopot_jax.problem import Precision, build_problem, distribute
 from deeppseudopot_jax.reporting import Report
 from deeppseudopot_jax.results.atomic import ResultsError, ResultsFolder
-from deeppseudopot_jax.sampling import sample
+from deeppseudopot_jax.sampling.stage import sample
 from deeppseudopot_jax.session import Session
 from deeppseudopot_jax.types import Bundle
 

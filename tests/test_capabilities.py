@@ -160,8 +160,8 @@ def test_neutrality_can_leave_no_long_range_to_train():
 def test_keys_and_files_of_a_system():
     system = {"gap_k_point": 0, "q_points": np.zeros((1, 3)), "fit_couplings": True}
     bundle = made(system=system)
-    assert "only bands" in about(bundle, "idxGap (input_0.par)")
-    assert "only bands" in about(bundle, "qpoints_0.par")
+    assert "no cost of this run" in about(bundle, "idxGap (input_0.par)")
+    assert "no cost of this run" in about(bundle, "qpoints_0.par")
     assert "nothing is trained" in about(bundle, "fit_eph = 1 (input_0.par)")
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from deeppseudopot_jax import build_problem, initial_params, sampling
+from deeppseudopot_jax import build_problem, initial_params
 from deeppseudopot_jax.bundle import BundleError, read_bundle
-from deeppseudopot_jax.chain_files import ChainFiles
 from deeppseudopot_jax.montecarlo import chain as chain_module
 from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.montecarlo.fitted import make_costs
@@ -20,6 +19,8 @@ from deeppseudopot_jax.observables.deformation import deformation_potentials, de
 from deeppseudopot_jax.outputs import Outputs
 from deeppseudopot_jax.results.atomic import ResultsError
 from deeppseudopot_jax.results.snapshots import SnapshotError
+from deeppseudopot_jax.sampling import stage
+from deeppseudopot_jax.sampling.files import ChainFiles
 from deeppseudopot_jax.workflows import run
 
 GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\n"
@@ -40,9 +41,9 @@ def make_inputs(folder: Path, config: str, **changes: str | None) -> Path:
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch):
     """Several chunks, and files after each of them, in a run of seconds."""
-    monkeypatch.setattr(sampling, "_STEPS_PER_CHUNK", 10)
+    monkeypatch.setattr(stage, "_STEPS_PER_CHUNK", 10)
     for name in ("_SECONDS_BETWEEN_ROWS", "_SECONDS_BETWEEN_CHECKPOINTS"):
-        monkeypatch.setattr(sampling, name, -1.0)
+        monkeypatch.setattr(stage, name, -1.0)
     monkeypatch.setattr(chain_module, "_FIRST_CHECKS", (10, 20))
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from deeppseudopot_jax.chain_rows import Rows
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.outputs import PDF_AND_PNG, Outputs
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.results import figures
 from deeppseudopot_jax.results.snapshots import read_snapshot, write_snapshot
 from deeppseudopot_jax.results.streams import Stream
+from deeppseudopot_jax.sampling.rows import Rows
 
 _COSTS = {"iter": "d", "newLoss": ".10e", "accept": "d", "bestLoss": ".10e", "currLoss": ".10e"}
 _COSTS_HEADER = "the coldest replica; newLoss is nan where nothing was evaluated (eV^2)"

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeppseudopot_jax.chain_facts import chain_facts
-from deeppseudopot_jax.chain_files import ChainFiles
-from deeppseudopot_jax.chain_rows import RowMaker, Rows
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.montecarlo.diagnostics import rates
 from deeppseudopot_jax.outputs import PDF_AND_PNG
 from deeppseudopot_jax.parallel import on_host
+from deeppseudopot_jax.sampling.facts import chain_facts
+from deeppseudopot_jax.sampling.files import ChainFiles
+from deeppseudopot_jax.sampling.rows import RowMaker, Rows
 from deeppseudopot_jax.session import NumericalError, Session
 
 _STEPS_PER_CHUNK = 50

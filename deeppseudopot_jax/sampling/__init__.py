@@ -1,0 +1,1 @@
+"""The Monte Carlo stage of a run: chains with their files, tables and checkpoints."""
