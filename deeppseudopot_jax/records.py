@@ -7,9 +7,12 @@ from flax import struct
 _T = TypeVar("_T")
 
 
-def static() -> Any:
-    """A field that is part of a record's structure (hashable, not an array)."""
-    return struct.field(pytree_node=False)
+def static(**default: Any) -> Any:
+    """A field that is part of a record's structure (hashable, not an array).
+
+    `default=` gives it a value where none is given.
+    """
+    return struct.field(pytree_node=False, **default)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(static,))

@@ -12,7 +12,8 @@ from deeppseudopot_jax.eigensolvers.dense import Dense, dense
 from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.montecarlo.cost import (
     BandEvaluation,
-    CoefficientCost,
+    MeanErrors,
+    Sum,
     mean_band_error,
     mean_gap_error,
     spin_orbit_penalty,
@@ -62,7 +63,7 @@ def test_mean_errors_are_the_literal_sums(with_spin):
         band_sum += total / (n_k * n)
         gap_sum += gaps / (n_k * (n - 1))
     for measure, expected in ((mean_band_error, band_sum), (mean_gap_error, gap_sum)):
-        assert float(CoefficientCost((), measure)(problem, params, found)) == pytest.approx(
+        assert float(MeanErrors(measure)(problem, params, found)) == pytest.approx(
             expected, rel=1e-12
         )
 
@@ -76,21 +77,19 @@ def test_gaps_forget_a_shift_and_need_two_bands(with_spin):
         mean_gap_error(jnp.zeros((2, 1)), single.targets[0])
 
 
-def doubled(problem, params):
+def doubled(problem, params, bands):
     return 2.0 * jnp.sum(params["strain"])
 
 
 def test_terms_are_added(with_spin):
     (problem, params), _ = with_spin
     params = params | {"spin_orbit": jnp.asarray([7.9, 8.5, 10.0]), "strain": jnp.arange(3.0)}
-    assert float(spin_orbit_penalty(problem, params)) == pytest.approx(5.0 + 20.0)
     found = bands(problem, params)
-    terms = Partial(spin_orbit_penalty), Partial(doubled)
-    plain, all_terms = (
-        float(CoefficientCost(some, mean_band_error)(problem, params, found))
-        for some in ((), terms)
-    )
-    assert all_terms == pytest.approx(plain + 25.0 + 6.0)
+    assert float(spin_orbit_penalty(problem, params, found)) == pytest.approx(5.0 + 20.0)
+    plain = MeanErrors(mean_band_error)
+    every = Sum((plain, Partial(spin_orbit_penalty), Partial(doubled)))
+    expected = float(plain(problem, params, found)) + 25.0 + 6.0
+    assert float(every(problem, params, found)) == pytest.approx(expected)
 
 
 def test_an_evaluation_is_the_training_loss_and_leaves_the_states(with_spin):

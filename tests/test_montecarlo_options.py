@@ -11,8 +11,9 @@ from samples import bundle_of, random_system
 from deeppseudopot_jax import build_problem, initial_params, loss
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.montecarlo.constraints import Constrained
-from deeppseudopot_jax.montecarlo.cost import CoefficientCost, mean_gap_error, start_of
-from deeppseudopot_jax.montecarlo.options import make_cost, make_move, make_sampler, plans
+from deeppseudopot_jax.montecarlo.cost import MeanErrors, mean_band_error, mean_gap_error, start_of
+from deeppseudopot_jax.montecarlo.fitted import make_costs
+from deeppseudopot_jax.montecarlo.options import make_move, make_sampler, plans
 from deeppseudopot_jax.montecarlo.tempering import best, run_chunk
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import MonteCarloOptions
@@ -125,10 +126,16 @@ def test_moves_of_a_bundle():
 
 
 def test_costs_of_a_bundle():
-    assert isinstance(make_cost(bundle(), None), CoefficientCost)
-    gaps = make_cost(bundle(spin_orbit=True), replace(OPTIONS, optimize_gaps=True))
-    assert gaps.measure is mean_gap_error and len(gaps.terms) == 1
-    assert not isinstance(make_cost(bundle(**NETWORK), None), CoefficientCost)
+    made = bundle(spin_orbit=True)
+    problem = build_problem(made, solver=dense)
+    for options, measure in ((None, mean_band_error), (OPTIONS, mean_band_error),
+                             (replace(OPTIONS, optimize_gaps=True), mean_gap_error)):  # fmt: skip
+        costs = make_costs(made, options, problem)
+        assert costs.exact.costs[0] == MeanErrors(measure) and len(costs.exact.costs) == 2
+        assert costs.screened == costs.exact
+    for system in (replace(made.systems[0], reference_energies=None),):
+        with pytest.raises(ValueError, match=r"expBandStruct_0\.par is missing"):
+            make_costs(replace(made, systems=(system,)), None, problem)
 
 
 def test_a_tempered_run_of_the_coefficients_with_delayed_acceptance():
@@ -138,10 +145,10 @@ def test_a_tempered_run_of_the_coefficients_with_delayed_acceptance():
     problem = build_problem(made, solver=dense)
     params = initial_params(made, problem)
     (plan,) = plans(made)
-    cost = make_cost(made, plan.options)
+    costs = make_costs(made, plan.options, problem)
     vectors, preconditioners = start_of(problem, params)
     move = make_move(made, plan.options, problem)
-    sampler = make_sampler(plan, problem, move, cost, preconditioners)
+    sampler = make_sampler(plan, problem, move, costs, preconditioners)
     state = sampler.init(jax.random.key(0), params, vectors, plan.schedule)
     state, info = run_chunk(sampler, state, plan.n_steps)
     steps = jax.tree.map(np.asarray, info.history.info)
@@ -167,7 +174,7 @@ def test_a_network_moves_on_its_training_loss():
     params = initial_params(made, problem)
     (plan,) = plans(made)
     vectors, preconditioners = start_of(problem, params)
-    parts = make_move(made, None, problem), make_cost(made, None), preconditioners
+    parts = make_move(made, None, problem), make_costs(made, None, problem), preconditioners
     sampler = make_sampler(plan, problem, *parts)
     state = sampler.init(jax.random.key(0), params, vectors, plan.schedule)
     assert float(state.replicas.cost[0]) == pytest.approx(float(jax.jit(loss)(problem, params)))

@@ -23,7 +23,6 @@ from deeppseudopot_jax.montecarlo.tempering import (
     State,
     Tempering,
     WindowInfo,
-    begun,
     run_chunk,
 )
 from deeppseudopot_jax.observables.fallback import largest_deviation
@@ -126,7 +125,7 @@ class Chain:
         replicas, old = self._here((state.replicas, old))
         params, aux = _replica((replicas.params, replicas.aux), turn)
         problem = replace(self.problem, solver=self.problem.solver.following())
-        states = _states(BandEvaluation(problem, self.costs.exact, old), params, _vectors(aux))
+        states = BandEvaluation(problem, self.costs.exact, old).states(params, _vectors(aux))
         missed = largest_deviation(problem, params, states, turn) > _TOLERATED_DEVIATION
         if missed:
             state = self._found_anew(state._replace(replicas=replicas, best=self._here(state.best)))
@@ -147,7 +146,7 @@ class Chain:
 
         def replica(params: dict, level: Any) -> Replica:
             vectors, preconditioners = start_of(self.problem, params)
-            return begun(self._sampler_here(preconditioners).kernel, params, vectors, level)
+            return self._sampler_here(preconditioners).kernel.init(params, vectors, level)
 
         n = self.plan.schedule.n_rungs
         levels = [_replica(state.replicas.level, i) for i in range(n)]
@@ -201,11 +200,6 @@ def _beside_a_network(replica: Replica) -> Float[Array, "species 5"]:
 def _checks_until(step: int) -> int:
     later = step // _STEPS_BETWEEN_LATER_CHECKS
     return sum(check <= step for check in _FIRST_CHECKS) + later
-
-
-@jax.jit
-def _states(evaluation: BandEvaluation, params: dict, vectors: Vectors) -> tuple[Any, ...]:
-    return evaluation.states(params, vectors)
 
 
 def _replica(tree: Any, index: int) -> Any:

@@ -4,6 +4,7 @@ A network has the cost of its training, `losses.loss_of_energies`; the coefficie
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -77,23 +78,35 @@ class BandEvaluation:
 
     def states(self, params: dict, aux: Vectors) -> tuple[States, ...]:
         """The states at `params`, from the vectors of a point nearby; found or not."""
-        pairs = zip(aux, self.preconditioners, strict=True)
-        return solve(self.problem, params, tuple(_guess(*pair) for pair in pairs))
+        return _states_from(self.problem, params, aux, self.preconditioners)
 
 
 def start_of(problem: Problem, params: dict) -> Start:
     """What a chain starts from, with dense solves where the solver alone has not converged."""
+    problem = replace(problem, solver=problem.solver.following())
     guesses = jax.jit(first_guesses)(problem, params)
-    states, _ = with_dense_fallback(problem, params, jax.jit(solve)(problem, params, guesses))
-    return Start(
-        tuple(found.vectors for found in states),
-        tuple(None if guess is None else guess.preconditioner for guess in guesses),
-    )
+    vectors = tuple(None if guess is None else guess.vectors for guess in guesses)
+    preconditioners = tuple(None if guess is None else guess.preconditioner for guess in guesses)
+    states = _states_from(problem, params, vectors, preconditioners)
+    states, _ = with_dense_fallback(problem, params, states)
+    return Start(tuple(found.vectors for found in states), preconditioners)
 
 
-def _guess(vectors: Array, preconditioner: Any) -> States | None:
+# Compiled once for all that happens outside the compiled chunks of a run.
+@jax.jit
+def _states_from(
+    problem: Problem,
+    params: dict,
+    vectors: tuple[Array | None, ...],
+    preconditioners: tuple[Any, ...],
+) -> tuple[States, ...]:
+    pairs = zip(vectors, preconditioners, strict=True)
+    return solve(problem, params, tuple(_guess(*pair) for pair in pairs))
+
+
+def _guess(vectors: Array | None, preconditioner: Any) -> States | None:
     """States to start a solve from; a dense solver has no preconditioner and needs none."""
-    if preconditioner is None:
+    if vectors is None or preconditioner is None:
         return None
     unknown = jnp.full((*vectors.shape[:2], vectors.shape[-1]), jnp.inf, vectors.real.dtype)
     return States(unknown, vectors, unknown, preconditioner)

@@ -153,6 +153,13 @@ def in_batches(
 
         return jax.lax.cond(jnp.any(active), done, lambda: otherwise)
 
+    def single(given: tuple[Array, Any, tuple[Any, ...]]) -> Any:
+        active, otherwise, arguments = given
+        return jax.lax.cond(active, lambda: work(*arguments), lambda: otherwise)
+
+    if together == 1:  # small batches are slower than what they are made of
+        return jax.lax.map(single, (active, otherwise, arguments))
+
     def split(leaf: Array) -> Array:
         return leaf.reshape(-1, together, *leaf.shape[1:])
 

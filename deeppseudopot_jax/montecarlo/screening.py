@@ -32,6 +32,7 @@ class RitzScreen:
         return self.cost(self.problem, params, bands_of_levels(self.problem, levels))
 
 
+@jax.jit
 def ritz_levels(
     problem: Problem, params: dict, vectors: Vectors
 ) -> tuple[Float[Array, "system kpt level"], ...]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int, Key
 
-from deeppseudopot_jax.montecarlo.interface import Kernel, Level, Replica
+from deeppseudopot_jax.montecarlo.interface import Kernel, Replica
 from deeppseudopot_jax.montecarlo.population import Best, History, walk
 from deeppseudopot_jax.montecarlo.schedule import Schedule
 from deeppseudopot_jax.montecarlo.swaps import SwapInfo, adapted, swap
@@ -81,7 +81,7 @@ class Tempering:
     burn_in: int = static()
     keep: Callable[[Replica], Any] = static()
     together: int = static()
-    mesh: Mesh | None = static()
+    mesh: Mesh | None = static(default=None)
 
     def init(self, key: Key[Array, ""], params: Any, aux: Any, schedule: Schedule) -> State:
         """All replicas at the same start, replica r on rung r.
@@ -98,7 +98,7 @@ class Tempering:
         )
         rungs = jnp.arange(n)
         level = schedule.level(jnp.asarray(0), jnp.asarray(0))
-        one = begun(self.kernel, params, aux, level)
+        one = self.kernel.init(params, aux, level)
         if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(one)):
             raise ValueError("the start of a Monte Carlo run has no finite cost")
         replicas = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], n, axis=0), one)
@@ -176,12 +176,6 @@ def best(state: State) -> tuple[Any, Float[Array, ""]]:
     """Parameters and cost of the best that any replica has met."""
     lowest = jnp.argmin(state.best.cost)
     return jax.tree.map(lambda leaf: leaf[lowest], tuple(state.best))
-
-
-@jax.jit
-def begun(kernel: Kernel, params: Any, aux: Any, level: Level) -> Replica:
-    """One replica at its start."""
-    return kernel.init(params, aux, level)
 
 
 def _counted(
