@@ -28,6 +28,10 @@ class Dense:
         """Itself: it knows no accuracy but the best."""
         return self
 
+    def for_energies(self) -> "Dense":
+        """The same solver."""
+        return self
+
     def first_guess(self, operator: Operator, n: int) -> None:
         """None is needed."""
 

@@ -52,6 +52,10 @@ class Solver(Protocol):
         """The solver for a potential on the move: as accurate as its steps require."""
         ...
 
+    def for_energies(self) -> "Solver":
+        """The solver where only energies are asked for, which need less than gradients."""
+        ...
+
     def first_guess(self, operator: Operator, n: int) -> States | None:
         """Where a solve from scratch begins; None for a solver that needs no guess."""
         ...

@@ -51,6 +51,10 @@ class Iterative:
         """
         return replace(self, accepted=1e-4, tightest=1e-5, fraction=0.03)
 
+    def for_energies(self) -> "Iterative":
+        """The same solver where residuals of 1e-4 Ha do, energies then being good to 1e-7 eV."""
+        return replace(self, accepted=1e-4, tightest=1e-4)
+
     def first_guess(self, operator: Operator, n: int) -> States | None:
         """Lowest states of the operator among its plane waves of lowest kinetic energy.
 

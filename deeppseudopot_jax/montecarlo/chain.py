@@ -100,7 +100,7 @@ class Chain:
         turn = _checks_until(done + n_steps)
         if turn == _checks_until(done):
             return running, Chunk(info, False)
-        renewed, missed = self._looked_after(running, turn)
+        renewed, missed = self.looked_after(running, turn)
         return renewed, Chunk(info, missed)
 
     @cached_property
@@ -116,7 +116,7 @@ class Chain:
         parts = self.problem, self.move, self.costs, preconditioners, self.keep
         return make_sampler(self.plan, *parts)
 
-    def _looked_after(self, running: Running, turn: int) -> tuple[Running, bool]:
+    def looked_after(self, running: Running, turn: int) -> tuple[Running, bool]:
         """The same run with new preconditioners, and whether one k-point had missed a level.
 
         The replicas take turns, and so do the k-points.
@@ -124,7 +124,7 @@ class Chain:
         state, old = running
         replicas, old = self._here((state.replicas, old))
         params, aux = _replica((replicas.params, replicas.aux), turn)
-        problem = replace(self.problem, solver=self.problem.solver.following())
+        problem = replace(self.problem, solver=self.problem.solver.for_energies())
         states = BandEvaluation(problem, self.costs.exact, old).states(params, _vectors(aux))
         missed = largest_deviation(problem, params, states, turn) > _TOLERATED_DEVIATION
         if missed:

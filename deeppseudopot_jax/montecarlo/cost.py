@@ -83,7 +83,7 @@ class BandEvaluation:
 
 def start_of(problem: Problem, params: dict) -> Start:
     """What a chain starts from, with dense solves where the solver alone has not converged."""
-    problem = replace(problem, solver=problem.solver.following())
+    problem = replace(problem, solver=problem.solver.for_energies())
     guesses = jax.jit(first_guesses)(problem, params)
     vectors = tuple(None if guess is None else guess.vectors for guess in guesses)
     preconditioners = tuple(None if guess is None else guess.preconditioner for guess in guesses)

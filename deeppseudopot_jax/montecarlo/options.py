@@ -112,7 +112,7 @@ def make_sampler(
         keep: what its history holds of every step.
         mesh: devices to split the replicas over, where each has all systems and k-points.
     """
-    problem = replace(problem, solver=problem.solver.following())
+    problem = replace(problem, solver=problem.solver.for_energies())
     evaluate = BandEvaluation(problem, costs.exact, preconditioners)
     kernel: Kernel = Metropolis(move, evaluate)
     if plan.delayed_acceptance:
