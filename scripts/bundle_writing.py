@@ -4,7 +4,7 @@ Path lengths in Bohr^-1, energies in eV, k-points in fractions of the primitive 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,7 @@ class Bundle:
     config: Mapping[str, str]
     inputs: Mapping[str, str]
     readme: str
+    others: Mapping[str, str] = field(default_factory=dict)  # name -> text of further files
 
     def write(self, folder: Path) -> None:
         """Write the files of the bundle format to `folder`, which is created if missing."""
@@ -75,6 +76,7 @@ class Bundle:
             "bandWeights_0.par": _table(self.band_weights[:, None], "6.3f"),
             "expBandStruct_0.par": _table(bands, "11.6f"),
             "README.md": self.readme,
+            **self.others,
         }
         for symbol, values in zip(self.crystal.species, self.parameters, strict=True):
             texts[f"init_{symbol}Params.par"] = _table(values[:, None], "9.4f")
