@@ -80,11 +80,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("config", "files"),
     [
-        (ZERO + "SObool = 1\n", {"mcOpts1": OPTIONS}),
-        (ZERO + TEMPERED, {}),
-        (NETWORK + TEMPERED, {}),
+        pytest.param(ZERO + "SObool = 1\n", {"mcOpts1": OPTIONS}, id="alternating"),
+        pytest.param(ZERO + TEMPERED, {}, id="tempered", marks=pytest.mark.exhaustive),
+        pytest.param(NETWORK + TEMPERED, {}, id="network"),
     ],
-    ids=["alternating", "tempered", "network"],
 )
 def test_a_run_that_was_killed_goes_on_bit_by_bit(tmp_path, monkeypatch, no_figures, config, files):
     inputs = make_inputs(tmp_path / "inputs", config, **files)
