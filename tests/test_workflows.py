@@ -269,7 +269,6 @@ def test_eval_agrees_with_run_on_a_folder_prepared_for_training(inputs, tmp_path
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ("mc_bool = 1\nmc_iter = 3\nmc_percentage = 0.1\nmc_beta = 10\n", "mc_bool = 1"),
         (TRAINING + "max_num_epochs = 1\noptimizer = lbfgs\n", "optimizer = lbfgs"),
         (TRAINING + "max_num_epochs = 1\nperturbEvery = 5\n", "perturbEvery = 5"),
         (TRAINING + "max_num_epochs = 1\npre_adjust_moves = 5\n", "pre_adjust_moves = 5"),
