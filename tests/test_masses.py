@@ -56,11 +56,15 @@ def test_free_electrons_have_mass_one():
 @pytest.mark.parametrize(
     "solver, settings",
     [
-        (dense, {}),
-        (dense, {"spin_orbit": True, "basis_sphere": "kG"}),
-        (always_iterative, {"spin_orbit": True}),
+        pytest.param(dense, {}, id="dense"),
+        pytest.param(
+            dense,
+            {"spin_orbit": True, "basis_sphere": "kG"},
+            id="own plane waves",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(always_iterative, {"spin_orbit": True}, id="iterative"),
     ],
-    ids=["dense", "own plane waves", "iterative"],
 )
 def test_curvatures_are_finite_differences(solver, settings):
     bands = (0, 3, 7)

@@ -105,13 +105,8 @@ def test_a_run_of_two_processes_writes_the_files_of_one(tmp_path):
         assert_same_file(one / name, two / name)
 
 
-@pytest.mark.parametrize(
-    "replicas",
-    [
-        pytest.param(4, id="split replicas"),
-        pytest.param(3, id="split k-points", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("replicas", [4, 3], ids=["split replicas", "split k-points"])
 def test_monte_carlo_of_two_processes_writes_the_files_of_one(tmp_path, replicas):
     coefficients = "5\n2\n3\n0.4\n0\n0\n0\n0\n0\n"
     config = (

@@ -80,7 +80,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("config", "files"),
     [
-        pytest.param(ZERO + "SObool = 1\n", {"mcOpts1": OPTIONS}, id="alternating"),
+        pytest.param(
+            ZERO + "SObool = 1\n",
+            {"mcOpts1": OPTIONS},
+            id="alternating, spin-orbit",
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(ZERO, {"mcOpts1": OPTIONS}, id="alternating"),
         pytest.param(ZERO + TEMPERED, {}, id="tempered", marks=pytest.mark.exhaustive),
         pytest.param(NETWORK + TEMPERED, {}, id="network"),
     ],
