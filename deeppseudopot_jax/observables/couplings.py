@@ -40,7 +40,7 @@ class CouplingTables:
     levels: tuple[int, int] = static()
     n_levels: int = static()
 
-    def pair(self, q_index: Int[Array, ""]) -> Pair:
+    def pair(self, q_index: int | Int[Array, ""]) -> Pair:
         """The gap and the point that a q-point leads to."""
         tables, k_points, end = self.points.tables, self.points.k_points, 1 + q_index
         own_set = end if tables.own_sets else 0
