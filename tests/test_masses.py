@@ -102,6 +102,7 @@ def test_a_multiplet_with_slopes_follows_its_bands(spin_orbit, bands):
     assert_allclose(found, 2.0 * halves, rtol=2e-3, atol=1e-3)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "system, bands",
     [
@@ -109,7 +110,6 @@ def test_a_multiplet_with_slopes_follows_its_bands(spin_orbit, bands):
             lambda rng: random_system(rng, n_bands=8),
             (0, 3, 7),
             id="generic",
-            marks=pytest.mark.exhaustive,
         ),
         pytest.param(
             lambda rng: zinc_blende(("Ga", "As"), [[0.0, 0.0, 0.0]], 10),

@@ -102,6 +102,7 @@ def test_mass_cost_compares_with_the_masses_of_the_reference(case):
     assert mass_fits(later, problem, [1])[0].points == (1, 0)
 
 
+@pytest.mark.exhaustive
 def test_costs_of_replicas_are_a_batch_with_gradients(case):
     bundle, problem, params = case
     fits = deformation_fits(bundle, (0, 1)), coupling_fits(bundle, problem, (0, 1))
