@@ -6,6 +6,7 @@ LAPACK is called through its C pointer, which lets the lock go.
 
 import ctypes
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -38,52 +39,67 @@ def lowest_eigenpairs(
         energies: written in place, ascending.
         vectors: written in place, columns.
     """
+    n = energies.shape[-1]
 
-    def solve(index: tuple[int, ...]) -> None:
-        energies[index], vectors[index] = _lowest(matrices[index], energies.shape[-1])
+    def solve(indices: list[tuple[int, ...]]) -> None:
+        lowest = _subset_solver(matrices.dtype, matrices.shape[-1], n)
+        for index in indices:
+            energies[index], vectors[index] = lowest(matrices[index])
 
     indices = list(np.ndindex(matrices.shape[:-2]))
     if matrices.shape[-1] >= _WORTH_THREADS:
         with all_blas_threads():
-            for index in indices:
-                solve(index)
+            solve(indices)
+    elif len(indices) == 1:
+        solve(indices)
     else:
-        list(_workers().map(solve, indices) if len(indices) > 1 else map(solve, indices))
+        shares = min(_cores(), len(indices))
+        list(_workers().map(solve, [indices[first::shares] for first in range(shares)]))
 
 
-def _lowest(matrix: np.ndarray, n: int) -> tuple[np.ndarray | float, np.ndarray | float]:
-    """The n lowest eigenpairs of one matrix by the relatively robust representations (?heevr)."""
-    real = np.finfo(matrix.dtype).dtype
-    if not np.isfinite(matrix).all():
-        return np.nan, np.nan
-    rows = len(matrix)
-    scratch = np.array(matrix, order="F")  # LAPACK works in it
-    energies, vectors = np.empty(rows, real), np.empty((rows, n), matrix.dtype, order="F")
+Lowest = tuple[np.ndarray | float, np.ndarray | float]
+
+
+def _subset_solver(dtype: np.dtype, rows: int, n: int) -> Callable[[np.ndarray], Lowest]:
+    """A function for the n lowest eigenpairs of one matrix, overwritten by the next call's.
+
+    By relatively robust representations (?heevr). All that LAPACK reads and writes is prepared
+    once: a matrix of a few dozen rows is solved in less time than two dozen arguments need.
+    """
+    real = np.finfo(dtype).dtype
+    scratch = np.empty((rows, rows), dtype, order="F")  # LAPACK works in it
+    energies, vectors = np.empty(rows, real), np.empty((rows, n), dtype, order="F")
     found, info = np.zeros(1, np.int32), np.zeros(1, np.int32)
-    support = np.empty(2 * n, np.int32)
-    kinds = [matrix.dtype, *([real] if matrix.dtype != real else []), np.dtype(np.int32)]
+    size, nothing = _integer(rows), np.zeros(1, real)  # bounds are indices, tolerance the default
+    fixed = [
+        *(np.array([letter], "S1") for letter in "VIU"), size, scratch, size, nothing, nothing,
+        _integer(1), _integer(n), nothing, found, energies, vectors, size,
+        np.empty(2 * n, np.int32),
+    ]  # fmt: skip
+    driver = _driver(dtype.name)
 
-    def call(work: list[np.ndarray], sizes: list[int]) -> None:
-        sized = [part for pair in zip(work, map(_integer, sizes), strict=True) for part in pair]
-        nothing = np.zeros(1, real)  # the bounds are indices 1 to n, the tolerance is the default
-        arguments = [
-            *map(_letter, "VIU"), _integer(rows), scratch, _integer(rows), nothing, nothing,
-            _integer(1), _integer(n), nothing, found, energies, vectors, _integer(rows), support,
-            *sized, info,
-        ]  # fmt: skip
-        _driver(matrix.dtype.name)(*(array.ctypes.data for array in arguments))
+    def pointers(work: list[np.ndarray], sizes: list[int]) -> list[ctypes.c_void_p]:
+        lengths = map(_integer, sizes)
+        sized = [part for pair in zip(work, lengths, strict=True) for part in pair]
+        # These keep the arrays alive.
+        return [array.ctypes.data_as(ctypes.c_void_p) for array in (*fixed, *sized, info)]
 
+    kinds = [dtype, *([real] if dtype != real else []), np.dtype(np.int32)]
     best = [np.zeros(1, kind) for kind in kinds]
-    call(best, [-1] * len(kinds))
-    sizes = [int(size[0].real) for size in best]
-    call([np.empty(size, kind) for size, kind in zip(sizes, kinds, strict=True)], sizes)
-    if info[0] or found[0] != n:
-        return np.nan, np.nan
-    return energies[:n], vectors
+    driver(*pointers(best, [-1] * len(kinds)))
+    sizes = [int(length[0].real) for length in best]
+    prepared = pointers(list(map(np.empty, sizes, kinds)), sizes)
 
+    def solve(matrix: np.ndarray) -> Lowest:
+        if not np.isfinite(matrix).all():
+            return np.nan, np.nan
+        scratch[...] = matrix
+        driver(*prepared)
+        if info[0] or found[0] != n:
+            return np.nan, np.nan
+        return energies[:n], vectors
 
-def _letter(text: str) -> np.ndarray:
-    return np.array([text], "S1")
+    return solve
 
 
 def _integer(value: int) -> np.ndarray:
@@ -104,9 +120,13 @@ def _driver(dtype: str) -> Any:
     return prototype(pointer(capsule, signature))
 
 
+def _cores() -> int:
+    """How many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 @cache
 def _workers() -> ThreadPoolExecutor:
-    """One thread for every core that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-    cores = len(affinity(0)) if affinity else os.cpu_count()
-    return ThreadPoolExecutor(cores, "lapack")
+    """One thread for every core."""
+    return ThreadPoolExecutor(_cores(), "lapack")
