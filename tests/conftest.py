@@ -4,12 +4,18 @@ import os
 import shutil
 from pathlib import Path
 
+import jax
 import pytest
 from jaxtyping import install_import_hook
 
 # Checks every jaxtyping annotation of the package at run time, in the tests only.
 with install_import_hook("deeppseudopot_jax", "beartype.beartype"):
     import deeppseudopot_jax  # noqa: F401
+
+# Most tests run a program once, so that compiling it well takes longer than running it badly. The
+# tests of the command line, as processes of their own, compile as users do.
+if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
+    jax.config.update("jax_disable_most_optimizations", True)
 
 REPOSITORY = Path(__file__).parents[1]
 
