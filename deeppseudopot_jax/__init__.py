@@ -9,6 +9,7 @@ import jax
 jax.config.update("jax_enable_x64", True)
 
 from deeppseudopot_jax.bundle.reader import read_bundle  # noqa: E402
+from deeppseudopot_jax.cost_terms import training_costs  # noqa: E402
 from deeppseudopot_jax.initialize import initial_params  # noqa: E402
 from deeppseudopot_jax.losses import loss  # noqa: E402
 from deeppseudopot_jax.observables.bands import energies, energies_at, form_factors  # noqa: E402
@@ -33,4 +34,5 @@ __all__ = [
     "initial_params",
     "loss",
     "read_bundle",
+    "training_costs",
 ]

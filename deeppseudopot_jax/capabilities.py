@@ -45,7 +45,6 @@ def check_supported(bundle: Bundle) -> None:
                 f"pre_adjust_moves = {settings.pre_adjust_moves}: moves before the first epoch",
             ),
         ]
-        requests += [(True, f"{key}: fits of other observables") for key in _other_fits(bundle)]
     found = [text for asked, text in requests if asked]
     if found:
         raise UnsupportedError("this version cannot do yet:\n  " + "\n  ".join(found))
@@ -99,7 +98,7 @@ def _idle_inputs(bundle: Bundle) -> list[tuple[str, str]]:
     found = []
     for system in bundle.systems:
         deformation, couplings, masses = (
-            bundle.settings.monte_carlo and asked for asked in _monte_carlo_fits(bundle, system)
+            _is_fitted(bundle) and asked for asked in _fits(bundle, system)
         )
         old_form = isinstance(system.deformation_targets, GapDeformationTargets)
         gap = couplings or masses or (deformation and old_form)
@@ -133,16 +132,17 @@ def _idle_inputs(bundle: Bundle) -> list[tuple[str, str]]:
 def why_no_other_fits(bundle: Bundle) -> str:
     """Why the keys fit_defPot, fit_eph and fit_eff_masses do not act; empty where they do."""
     settings = bundle.settings
-    if settings.max_epochs == 0 and not settings.monte_carlo:
+    if not _is_fitted(bundle):
         return "nothing is trained"
     if settings.monte_carlo and settings.trains_coefficients:
         return "mcOpts*.par says what the coefficients are fitted to"
     return ""
 
 
-def _monte_carlo_fits(bundle: Bundle, system: SystemInput) -> tuple[bool, bool, bool]:
-    """Whether a Monte Carlo cost has the system's deformation potentials, couplings, masses."""
-    if not bundle.settings.trains_coefficients:
+def _fits(bundle: Bundle, system: SystemInput) -> tuple[bool, bool, bool]:
+    """Whether the cost of a run has the system's deformation potentials, couplings, masses."""
+    settings = bundle.settings
+    if not (settings.monte_carlo and settings.trains_coefficients):
         return system.fit_deformation, system.fit_couplings, system.fit_masses
     files = bundle.monte_carlo_options
     return (
@@ -150,6 +150,10 @@ def _monte_carlo_fits(bundle: Bundle, system: SystemInput) -> tuple[bool, bool, 
         any(file.fit_couplings for file in files),
         any(file.fit_masses for file in files),
     )
+
+
+def _is_fitted(bundle: Bundle) -> bool:
+    return bundle.settings.monte_carlo or bundle.settings.max_epochs > 0
 
 
 def _acts(_: Bundle) -> str:
@@ -224,9 +228,7 @@ def _ladder_says(bundle: Bundle) -> str:
 _UNDEFORMED = "the energies of undeformed crystals do not depend on it"
 _NO_DEFORMATION = _needs(
     lambda b: (
-        b.settings.strain
-        and b.settings.monte_carlo
-        and any(_monte_carlo_fits(b, system)[0] for system in b.systems)
+        b.settings.strain and _is_fitted(b) and any(_fits(b, system)[0] for system in b.systems)
     ),
     _UNDEFORMED,
 )

@@ -5,6 +5,7 @@ band energies that are known already), summed over the systems that have targets
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -62,13 +63,20 @@ class MassFit:
         return neighbour_masses(at_edge, at_neighbour, self.distance)
 
 
-def deformation_fits(bundle: Bundle, systems: Sequence[int]) -> tuple[DeformationFit, ...]:
-    """The targets of expDefPot_X.par of those systems that have any.
+def deformation_fits(
+    bundle: Bundle, systems: Sequence[int], weight: float = 1.0
+) -> tuple[DeformationFit, ...]:
+    """The targets of expDefPot_X.par of those systems that have any; `weight` joins their own.
 
     Raises:
         ValueError: if the two-line form meets an input_X.par that does not name the gap.
     """
-    pairs = ((i, deformation_rows(bundle.systems[i])) for i in systems)
+
+    def weighted(system: SystemInput) -> tuple[DeformationTarget, ...]:
+        rows = deformation_rows(system)
+        return tuple(replace(row, weight=weight * row.weight) for row in rows)
+
+    pairs = ((i, weighted(bundle.systems[i])) for i in systems)
     return tuple(DeformationFit(rows, i) for i, rows in pairs if rows)
 
 

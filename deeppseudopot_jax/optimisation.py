@@ -79,7 +79,8 @@ def _run_epochs(session: Session, params: dict, history: _History) -> Epoch:
     settings, report = session.bundle.settings, session.report
     with report.progress("training", settings.max_epochs) as counter:
         start = time.perf_counter()
-        for epoch in train(session.problem, params, settings, _restore_adam(session, params)):
+        restore = _restore_adam(session, params)
+        for epoch in train(session.problem, params, settings, restore, session.cost_of_bands):
             seconds = time.perf_counter() - start
             history.add(epoch)
             report.log(_log_line(epoch, seconds, settings))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.cost_terms import CostOfBands
 from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.fallback import with_dense_fallback
@@ -26,12 +26,17 @@ class NumericalError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """What every stage needs; `chains` are the Monte Carlo runs that the bundle asks for."""
+    """What every stage needs.
+
+    `cost_of_bands` is what training minimises, `chains` are the Monte Carlo runs that the bundle
+    asks for.
+    """
 
     bundle: Bundle
     problem: Problem
     outputs: Outputs
     report: Report
+    cost_of_bands: CostOfBands
     chains: tuple[Chain, ...] = ()
 
     def bands(self, params: dict, problem: Problem | None = None) -> list[np.ndarray]:
@@ -69,7 +74,7 @@ class Session:
         """The cost of known energies; None where a system has no reference to compare with."""
         if any(system.reference_energies is None for system in self.bundle.systems):
             return None
-        return float(jax.jit(loss_of_energies)(problem or self.problem, params, bands))
+        return float(_cost(self.cost_of_bands, problem or self.problem, params, bands))
 
     def report_errors(
         self, what: str, params: dict, bands: list[np.ndarray], problem: Problem | None = None
@@ -85,6 +90,11 @@ class Session:
             errors.append(f"cost {cost:.4f}")
         if errors:
             self.report.line(f"{what}: root mean square error " + ", ".join(errors))
+
+
+@jax.jit
+def _cost(cost: CostOfBands, problem: Problem, params: dict, bands: list[Array]) -> Array:
+    return cost(problem, params, bands)
 
 
 @jax.jit

@@ -5,15 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jax
+from jax.sharding import PartitionSpec
+
 from deeppseudopot_jax import stages
 from deeppseudopot_jax.bundle.reader import read_bundle
-from deeppseudopot_jax.capabilities import check_initialised, check_supported
+from deeppseudopot_jax.capabilities import check_initialised, check_supported, why_no_other_fits
 from deeppseudopot_jax.cluster import is_first, wait_for_all
+from deeppseudopot_jax.cost_terms import CostOfBands, training_costs
 from deeppseudopot_jax.initialize import initial_moments, initial_params
+from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.montecarlo.chain import chains
 from deeppseudopot_jax.optimisation import optimise
 from deeppseudopot_jax.outputs import Outputs
-from deeppseudopot_jax.problem import Precision, build_problem, distribute
+from deeppseudopot_jax.parallel import placed
+from deeppseudopot_jax.problem import Precision, Problem, build_problem, distribute
 from deeppseudopot_jax.reporting import Report
 from deeppseudopot_jax.results.atomic import ResultsError, ResultsFolder
 from deeppseudopot_jax.sampling.stage import sample
@@ -117,11 +123,12 @@ def _session(
     # What does not fit must not leave a results folder.
     initial_moments(bundle, problem, initial_params(bundle, problem))
     runs = chains(bundle, built, problem) if bundle.settings.monte_carlo else ()
+    cost = placed(problem.mesh, PartitionSpec(), _cost(bundle, built))
     wait_for_all("inputs and results folder are checked")
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
     outputs = Outputs(bundle, problem, folder if is_first() else None)
     try:
-        yield Session(bundle, problem, outputs, report, runs)
+        yield Session(bundle, problem, outputs, report, cost, runs)
         report.line(f"Figures and tables are in {folder.path}")
         wait_for_all("files are written")
     except BaseException:  # Ctrl-C too
@@ -130,6 +137,13 @@ def _session(
     finally:
         _report_left_over(folder, report)
         report.close()
+
+
+def _cost(bundle: Bundle, problem: Problem) -> CostOfBands:
+    """What the log calls the cost of a potential."""
+    if why_no_other_fits(bundle):
+        return jax.tree_util.Partial(loss_of_energies)
+    return training_costs(bundle, problem).exact
 
 
 def _report_left_over(folder: ResultsFolder, report: Report) -> None:

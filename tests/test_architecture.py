@@ -12,7 +12,8 @@ LAYERS = (
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
     ("problem", "observables"),
-    ("losses", "observable_costs", "initialize", "training", "montecarlo"),
+    ("losses", "observable_costs",
+        "cost_terms", "initialize", "training", "montecarlo"),
     ("bundle", "results", "convert"),
     # "" is the package itself: whoever imports its public names stands above all of them.
     ("", "capabilities", "reporting", "outputs", "workflows", "cli", "session", "stages",

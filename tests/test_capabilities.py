@@ -163,6 +163,8 @@ def test_keys_and_files_of_a_system():
     assert "no cost of this run" in about(bundle, "idxGap (input_0.par)")
     assert "no cost of this run" in about(bundle, "qpoints_0.par")
     assert "nothing is trained" in about(bundle, "fit_eph = 1 (input_0.par)")
+    trained = made(system=system, **TRAINING)
+    assert not about(trained, "qpoints_0.par") and not about(trained, "fit_eph = 1 (input_0.par)")
 
 
 def test_the_dropout_rate_is_told():
@@ -177,9 +179,6 @@ def test_training_is_refused_only_where_there_is_one(request_):
     check_supported(made(**request_))
     with pytest.raises(UnsupportedError, match="this version cannot do yet"):
         check_supported(made(**TRAINING, **request_))
-    check_supported(made(system={"fit_masses": True}))
-    with pytest.raises(UnsupportedError, match="fit_eff_masses"):
-        check_supported(made(system={"fit_masses": True}, **TRAINING))
 
 
 @pytest.mark.parametrize("request_", ["smooth_reorder", "eigenvector_reorder"])

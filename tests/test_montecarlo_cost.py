@@ -8,12 +8,12 @@ from numpy.testing import assert_allclose
 from samples import bands, bundle_of, random_system
 
 from deeppseudopot_jax import build_problem, initial_params, loss
+from deeppseudopot_jax.cost_terms import Sum
 from deeppseudopot_jax.eigensolvers.dense import Dense, dense
 from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.montecarlo.cost import (
     BandEvaluation,
     MeanErrors,
-    Sum,
     mean_band_error,
     mean_gap_error,
     spin_orbit_penalty,

@@ -132,7 +132,7 @@ def test_costs_of_a_bundle():
                              (replace(OPTIONS, optimize_gaps=True), mean_gap_error)):  # fmt: skip
         costs = make_costs(made, options, problem)
         assert costs.exact.costs[0] == MeanErrors(measure) and len(costs.exact.costs) == 2
-        assert costs.screened == costs.exact
+        assert costs.of_bands == costs.exact
     for system in (replace(made.systems[0], reference_energies=None),):
         with pytest.raises(ValueError, match=r"expBandStruct_0\.par is missing"):
             make_costs(replace(made, systems=(system,)), None, problem)

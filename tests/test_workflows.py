@@ -282,14 +282,6 @@ def test_what_is_not_implemented_is_refused_before_anything_runs(inputs, tmp_pat
     assert not (tmp_path / "results").exists()
 
 
-def test_fits_of_other_observables_are_refused(inputs, tmp_path):
-    keys = bundle_samples.GOOD["input_0.par"] + "fit_defPot = 1\nfit_eff_masses = 1\n"
-    config = ZERO + TRAINING + "max_num_epochs = 1\n"
-    folder = inputs(config, input_0=keys, expDefPot_0="-1.0\n-7.0\n")
-    with pytest.raises(UnsupportedError, match=r"(?s)fit_defPot.*fit_eff_masses"):
-        run(folder, tmp_path / "results")
-
-
 def test_what_does_not_fit_the_network_leaves_no_results(inputs, tmp_path, network):
     config = NETWORK + TRAINING + "max_num_epochs = 1\n"
     folder = inputs(config)

@@ -4,7 +4,7 @@ Between chunks the solver is looked after, at steps that follow from nothing but
 preconditioners are renewed, and a dense solve tells whether a level has been missed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,9 +13,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Key
 
+from deeppseudopot_jax.cost_terms import Costs
 from deeppseudopot_jax.montecarlo.cost import BandEvaluation, Vectors, start_of
 from deeppseudopot_jax.montecarlo.delayed_acceptance import Anchor
-from deeppseudopot_jax.montecarlo.fitted import Costs, make_costs
+from deeppseudopot_jax.montecarlo.fitted import make_costs
 from deeppseudopot_jax.montecarlo.interface import Move, Replica
 from deeppseudopot_jax.montecarlo.options import Plan, make_move, make_sampler, plans
 from deeppseudopot_jax.montecarlo.population import Keep
@@ -124,9 +125,9 @@ class Chain:
         state, old = running
         replicas, old = self._here((state.replicas, old))
         params, aux = _replica((replicas.params, replicas.aux), turn)
-        problem = replace(self.problem, solver=self.problem.solver.for_energies())
-        states = BandEvaluation(problem, self.costs.exact, old).states(params, _vectors(aux))
-        missed = largest_deviation(problem, params, states, turn) > _TOLERATED_DEVIATION
+        evaluate = BandEvaluation(self.problem, self.costs.exact, old)
+        states = evaluate.states(params, _vectors(aux))
+        missed = largest_deviation(self.problem, params, states, turn) > _TOLERATED_DEVIATION
         if missed:
             state = self._found_anew(state._replace(replicas=replicas, best=self._here(state.best)))
         guesses = jax.jit(first_guesses)(self.problem, params)

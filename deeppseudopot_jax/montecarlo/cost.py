@@ -1,18 +1,16 @@
-"""The exact cost of a Monte Carlo step, and what it is made of for the analytic coefficients.
-
-A network has the cost of its training, `losses.loss_of_energies`; the coefficients their own.
-"""
+"""The exact cost of a Monte Carlo step, and what it is made of for the analytic coefficients."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from operator import add
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
+from deeppseudopot_jax.cost_terms import Bands, CostOfBands
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.losses import band_errors, band_loss
 from deeppseudopot_jax.observables.bands import bands_of_levels
@@ -23,18 +21,6 @@ from deeppseudopot_jax.records import record, static
 
 _LARGEST_FREE_SPIN_ORBIT = 8.0
 _SPIN_ORBIT_SLOPE = 10.0
-
-Bands = list[Float[Array, "_kpt _band"]]
-
-
-@runtime_checkable
-class CostOfBands(Protocol):
-    """cost(problem, params, bands): a pytree, `jax.tree_util.Partial` for a plain function."""
-
-    def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
-        """Cost in eV^2 from band energies in eV."""
-        ...
-
 
 Vectors = tuple[Complex[Array, "_system _kpt _row _block"], ...]
 """The states that an evaluation leaves for the next one, of every group of systems."""
@@ -51,7 +37,8 @@ class Start(NamedTuple):
 class BandEvaluation:
     """`evaluate` of a problem: solve from the last vectors, which are the `aux`.
 
-    A state that the solver has not found makes the cost NaN, so the move is rejected.
+    A state that the solver has not found makes the cost NaN, so the move is rejected. Terms that
+    solve for themselves do so to the solver's full accuracy: couplings need it.
     """
 
     problem: Problem
@@ -60,13 +47,13 @@ class BandEvaluation:
 
     def __call__(self, params: dict, aux: Vectors) -> tuple[Float[Array, ""], Vectors]:
         """Cost and vectors."""
-        problem = self.problem
-        states = self.states(params, aux)
+        problem, states = self.problem, self.states(params, aux)
+        accepted = problem.solver.for_energies().accepted
         levels = on_every_device(
             problem,
             tuple(
                 jnp.where(
-                    found.residuals[..., : group.n_levels] <= problem.solver.accepted,
+                    found.residuals[..., : group.n_levels] <= accepted,
                     found.energies[..., : group.n_levels],
                     jnp.nan,
                 )
@@ -78,7 +65,8 @@ class BandEvaluation:
 
     def states(self, params: dict, aux: Vectors) -> tuple[States, ...]:
         """The states at `params`, from the vectors of a point nearby; found or not."""
-        return _states_from(self.problem, params, aux, self.preconditioners)
+        problem = replace(self.problem, solver=self.problem.solver.for_energies())
+        return _states_from(problem, params, aux, self.preconditioners)
 
 
 def start_of(problem: Problem, params: dict) -> Start:
@@ -122,17 +110,6 @@ class MeanErrors:
         """The sum over systems from band energies (eV)."""
         del params
         return reduce(add, map(self.measure, bands, problem.targets))
-
-
-@record
-class Sum:
-    """Several costs added."""
-
-    costs: tuple[CostOfBands, ...]
-
-    def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
-        """The sum."""
-        return reduce(add, (cost(problem, params, bands) for cost in self.costs))
 
 
 def mean_band_error(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, ""]:

@@ -4,18 +4,18 @@ PPmodel = ZeroFunction moves its coefficients, one run per mcOpts*.par file (or 
 where there is no such file); a network moves its weights, in one run by the mc_* keys.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from jax.sharding import Mesh
 
 from deeppseudopot_jax.batching import replicas_together
+from deeppseudopot_jax.cost_terms import Costs
 from deeppseudopot_jax.montecarlo.coefficient_moves import step_sizes, uniform_steps
 from deeppseudopot_jax.montecarlo.constraints import Constrained, spin_orbit_is_not_negative
 from deeppseudopot_jax.montecarlo.cost import BandEvaluation
 from deeppseudopot_jax.montecarlo.delayed_acceptance import DelayedAcceptance
-from deeppseudopot_jax.montecarlo.fitted import Costs
 from deeppseudopot_jax.montecarlo.interface import Kernel, Move
 from deeppseudopot_jax.montecarlo.metropolis import Metropolis
 from deeppseudopot_jax.montecarlo.network_moves import network_move
@@ -112,11 +112,10 @@ def make_sampler(
         keep: what its history holds of every step.
         mesh: devices to split the replicas over, where each has all systems and k-points.
     """
-    problem = replace(problem, solver=problem.solver.for_energies())
     evaluate = BandEvaluation(problem, costs.exact, preconditioners)
     kernel: Kernel = Metropolis(move, evaluate)
     if plan.delayed_acceptance:
-        kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, costs.screened))
+        kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, costs.of_bands))
     on_one_device = plan.schedule.n_rungs // (1 if mesh is None else mesh.size)
     together = replicas_together(problem.groups, on_one_device)
     return Tempering(kernel, plan.swap_every, plan.burn_in, keep, together, mesh)

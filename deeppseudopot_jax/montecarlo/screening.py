@@ -10,9 +10,10 @@ import jax
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.batching import SystemGroup
+from deeppseudopot_jax.cost_terms import CostOfBands
 from deeppseudopot_jax.eigensolvers.rayleigh_ritz import hermitian_eigh
 from deeppseudopot_jax.eigensolvers.single_precision import single
-from deeppseudopot_jax.montecarlo.cost import CostOfBands, Vectors
+from deeppseudopot_jax.montecarlo.cost import Vectors
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.states import at_every_k, build_hamiltonian, on_every_device
 from deeppseudopot_jax.problem import Problem

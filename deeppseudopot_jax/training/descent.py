@@ -12,6 +12,7 @@ import jax
 import optax
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.cost_terms import CostOfBands
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.fallback import largest_deviation, with_dense_fallback
@@ -23,8 +24,6 @@ _UPDATES_BETWEEN_PRECONDITIONERS = 25
 _UPDATES_BEFORE_CHECKS = (25, 50, 100, 200)
 _UPDATES_BETWEEN_LATER_CHECKS = 400
 _TOLERATED_DEVIATION = 4e-7  # Ha, 1e-5 eV: far above the error of an accepted state
-
-CostOfBands = Callable[[Problem, dict, list[Array]], Float[Array, ""]]
 
 
 class TrainingState(NamedTuple):
@@ -51,7 +50,10 @@ class StepInfo(NamedTuple):
 
 @dataclass
 class Descent:
-    """`step(problem, frozen, state) -> (state, info)` for one cost and one optimiser."""
+    """`step(problem, frozen, state) -> (state, info)` for one cost and one optimiser.
+
+    The cost is a pytree, or a plain function without arrays of its own.
+    """
 
     cost: CostOfBands
     optimizer: optax.GradientTransformation
@@ -59,6 +61,8 @@ class Descent:
     _move: Callable = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if jax.tree_util.all_leaves([self.cost]):
+            self.cost = jax.tree_util.Partial(self.cost)
         self._begin = jax.jit(first_guesses)
         self._solve = jax.jit(solve)
         self._move = jax.jit(self._differentiate_and_move)
@@ -67,19 +71,20 @@ class Descent:
         self, problem: Problem, frozen: dict, state: TrainingState
     ) -> tuple[TrainingState, StepInfo]:
         """One update; the energies of `info.cost` belong to the parameters of `state`."""
-        problem = replace(problem, solver=problem.solver.following())
+        moving = replace(problem, solver=problem.solver.following())
         params = merge(Split(state.trainable, frozen))
         guesses = state.states
         if state.updates % _UPDATES_BETWEEN_PRECONDITIONERS == 0 or guesses is None:
-            fresh = self._begin(problem, params)
+            fresh = self._begin(moving, params)
             guesses = fresh if guesses is None else _with_preconditioners(guesses, fresh)
-        states = self._solve(problem, params, guesses)
-        missed = self._misses_levels(problem, params, states, state.updates)
+        states = self._solve(moving, params, guesses)
+        missed = self._misses_levels(moving, params, states, state.updates)
         if missed:
-            states = self._solve(problem, params, self._begin(problem, params))
-        states, fallbacks = with_dense_fallback(problem, params, states)
+            states = self._solve(moving, params, self._begin(moving, params))
+        states, fallbacks = with_dense_fallback(moving, params, states)
+        # Terms of the cost that solve for themselves do so to the solver's full accuracy.
         trainable, optimizer_state, cost, norms = self._move(
-            problem, frozen, state.trainable, state.optimizer_state, states
+            self.cost, problem, frozen, state.trainable, state.optimizer_state, states
         )
         info = StepInfo(cost, norms, fallbacks, missed)
         return TrainingState(trainable, optimizer_state, states, state.updates + 1), info
@@ -100,6 +105,7 @@ class Descent:
 
     def _differentiate_and_move(
         self,
+        cost_of_bands: CostOfBands,
         problem: Problem,
         frozen: dict,
         trainable: dict,
@@ -109,7 +115,7 @@ class Descent:
         def total(trainable: dict) -> Array:
             params = merge(Split(trainable, frozen))
             bands = bands_of_levels(problem, levels_of(problem, params, states))
-            return self.cost(problem, params, bands)
+            return cost_of_bands(problem, params, bands)
 
         cost, gradient = jax.value_and_grad(total)(trainable)
         updates, optimizer_state = self.optimizer.update(gradient, optimizer_state, trainable)

@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
 
+from deeppseudopot_jax.cost_terms import CostOfBands
 from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.parallel import local, placed
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.training.descent import CostOfBands, Descent, TrainingState
+from deeppseudopot_jax.training.descent import Descent, TrainingState
 from deeppseudopot_jax.training.optimizers import make_optimizer
 from deeppseudopot_jax.training.trainable import Split, merge, split, trained_channels
 
@@ -60,7 +61,8 @@ def train(
         params: start parameters.
         settings: optimiser, schedule, patience and which channels are trained.
         restore: maps the fresh optimiser state to the one to start from.
-        cost: what is minimised, a function of problem, parameters and band energies.
+        cost: what is minimised, a function of problem, parameters and band energies; a pytree like
+            those of `training_costs`, or a plain function without arrays of its own.
 
     Raises:
         ValueError: if the optimiser or a required key is missing.
