@@ -5,11 +5,11 @@
 By default every bundle of configs/, and cspbi3_soc and ingaasp_nn where they are found in
 $DEEPPSEUDOPOT_SHARED/bundles (default ../shared). Each bundle is a process of its own.
 
-"evaluation" is from scratch, "epoch" the median of five after a warm-up, both compiled. "default"
-is the default solver, "dense" the dense one alone, "iterative" iterates where the default one would
-not when it starts from scratch (left out where the two are the same). "error (eV)" is the largest
-difference of the energies from NumPy's eigvalsh of matrices assembled on the host; a solve that
-failed gives nan. "apply" is H times the eigensolver's block at all k-points, in chunks as it is
+"evaluation" is from scratch, "epoch" the median of five after a warm-up (- where the bundle has no
+gradient training), both compiled. "default" is the default solver, "dense" the dense one alone,
+"iterative" iterates where the default one would not when it starts from scratch (left out where the
+two are the same). "error (eV)" is the largest difference of the energies from NumPy's eigvalsh of
+matrices assembled on the host; a solve that failed gives nan. "apply" is H times the eigensolver's block at all k-points, in chunks as it is
 done there; its rate counts the product with V_loc alone (8 real operations per complex
 multiplication and addition), and "of matmul" divides it by the rate of a large complex128 product.
 
@@ -130,10 +130,11 @@ def solver_figures(bundle, problem, params, exact: list[np.ndarray]) -> dict[str
     figures["error"] = float(np.max(errors))
     figures["evaluation"] = median(lambda: evaluate(problem, params))
 
-    epoch = training(bundle, problem, params)
-    for _ in range(WARM_UP):
-        epoch()
-    figures["epoch"] = median(epoch)
+    if bundle.settings.max_epochs > 0:
+        epoch = training(bundle, problem, params)
+        for _ in range(WARM_UP):
+            epoch()
+        figures["epoch"] = median(epoch)
     return figures
 
 
@@ -218,8 +219,9 @@ def bundle_rows(name: str, rate: float) -> None:
         if isinstance(row, str):
             print(f"{start}{row}")
             continue
+        epoch = f"{row['epoch']:.4f}" if "epoch" in row else "-"
         print(
-            f"{start}{row['compile']:9.1f}{row['evaluation']:12.4f}{row['epoch']:10.4f}"
+            f"{start}{row['compile']:9.1f}{row['evaluation']:12.4f}{epoch:>10}"
             f"{row['error']:12.1e}{1e3 * found['apply']:12.3f}{1e-9 * reached:10.1f}"
             f"{reached / rate:11.2f}",
             flush=True,
