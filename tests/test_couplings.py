@@ -126,8 +126,13 @@ def test_equivalent_points_give_the_same_where_the_waves_are_the_same():
     assert not np.allclose(tables.points.k_points[1], k + q[0])
 
 
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("solver", [dense, Iterative(dense_up_to=0, dense_start_up_to=0)])
+@pytest.mark.parametrize(
+    "solver",
+    [
+        pytest.param(dense, id="dense", marks=pytest.mark.exhaustive),
+        pytest.param(Iterative(dense_up_to=0, dense_start_up_to=0), id="iterative"),
+    ],
+)
 def test_gradient_is_the_finite_difference(solver):
     system = a_system(max_kinetic_energy=2.0)
     _, problem, params, tables = made(system, HALF, solver, spin_orbit=True)

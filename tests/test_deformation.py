@@ -126,7 +126,6 @@ def test_states_that_are_not_there_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive
 def test_spin_orbit_crystal(reference_bundle, golden):
     bundle = read_bundle(reference_bundle("cspbi3_soc"))
     reference = np.load(golden / "cspbi3_soc.npz")

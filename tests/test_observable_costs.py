@@ -102,7 +102,6 @@ def test_mass_cost_compares_with_the_masses_of_the_reference(case):
     assert mass_fits(later, problem, [1])[0].points == (1, 0)
 
 
-@pytest.mark.exhaustive
 def test_costs_of_replicas_are_a_batch_with_gradients(case):
     bundle, problem, params = case
     fits = deformation_fits(bundle, (0, 1)), coupling_fits(bundle, problem, (0, 1))
@@ -140,7 +139,6 @@ def test_what_is_missing_is_refused(case):
         coupling_fits(changed(q_points=None), problem, (0, 1))
 
 
-@pytest.mark.exhaustive
 def test_couplings_with_spin_orbit_of_a_real_bundle(reference_bundle):
     config = "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\nSObool = 1\n"
     folder = reference_bundle("cspbi3_montecarlo", config)
