@@ -97,9 +97,7 @@ def _idle_inputs(bundle: Bundle) -> list[tuple[str, str]]:
     """What is idle of the bundle beside NN_config.par, and why."""
     found = []
     for system in bundle.systems:
-        deformation, couplings, masses = (
-            _is_fitted(bundle) and asked for asked in _fits(bundle, system)
-        )
+        deformation, couplings, masses = _fits(bundle, system)
         old_form = isinstance(system.deformation_targets, GapDeformationTargets)
         gap = couplings or masses or (deformation and old_form)
         found += [
@@ -142,6 +140,8 @@ def why_no_other_fits(bundle: Bundle) -> str:
 def _fits(bundle: Bundle, system: SystemInput) -> tuple[bool, bool, bool]:
     """Whether the cost of a run has the system's deformation potentials, couplings, masses."""
     settings = bundle.settings
+    if not _is_fitted(bundle):
+        return False, False, False
     if not (settings.monte_carlo and settings.trains_coefficients):
         return system.fit_deformation, system.fit_couplings, system.fit_masses
     files = bundle.monte_carlo_options
@@ -227,9 +227,7 @@ def _ladder_says(bundle: Bundle) -> str:
 
 _UNDEFORMED = "the energies of undeformed crystals do not depend on it"
 _NO_DEFORMATION = _needs(
-    lambda b: (
-        b.settings.strain and _is_fitted(b) and any(_fits(b, system)[0] for system in b.systems)
-    ),
+    lambda b: b.settings.strain and any(_fits(b, system)[0] for system in b.systems),
     _UNDEFORMED,
 )
 _TRAINING = _needs(lambda b: b.settings.max_epochs > 0, "nothing is trained")

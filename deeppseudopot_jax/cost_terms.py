@@ -4,32 +4,27 @@ Every term is a function of the problem, the parameters and the band energies, w
 once for all terms.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.observable_costs import (
-    CouplingFit,
-    DeformationFit,
-    MassFit,
     coupling_cost,
     coupling_fits,
     deformation_cost,
     deformation_fits,
     mass_cost,
     mass_fits,
-    mean_coupling_cost,
 )
 from deeppseudopot_jax.problem import Problem
-from deeppseudopot_jax.records import record
+from deeppseudopot_jax.records import record, static
 from deeppseudopot_jax.types import Bundle
 
-Partial = jax.tree_util.Partial
 Bands = list[Float[Array, "_kpt _band"]]
 
 
@@ -51,6 +46,32 @@ class Sum:
     def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
         """The sum."""
         return reduce(add, (cost(problem, params, bands) for cost in self.costs))
+
+
+@record
+class OfBands:
+    """`measure(bands, fits)` as a term."""
+
+    measure: Callable[[Bands, Any], Array] = static()
+    fits: Any
+
+    def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
+        """What the band energies say."""
+        del problem, params
+        return self.measure(bands, self.fits)
+
+
+@record
+class Solving:
+    """`measure(problem, params, fits)` as a term, which solves for itself."""
+
+    measure: Callable[[Problem, dict, Any], Array] = static()
+    fits: Any
+
+    def __call__(self, problem: Problem, params: dict, bands: Bands) -> Float[Array, ""]:
+        """What its own states say."""
+        del bands
+        return self.measure(problem, params, self.fits)
 
 
 class Costs(NamedTuple):
@@ -81,14 +102,14 @@ def training_costs(bundle: Bundle, problem: Problem) -> Costs:
     def asked(key: str) -> list[int]:
         return [i for i, system in enumerate(bundle.systems) if getattr(system, key)]
 
-    of_bands: list[CostOfBands] = [Partial(loss_of_energies)]
+    of_bands: list[CostOfBands] = [jax.tree_util.Partial(loss_of_energies)]
     others: list[CostOfBands] = []
     if masses := asked("fit_masses"):
-        of_bands.append(mass_term(mass_fits(bundle, problem, masses)))
+        of_bands.append(OfBands(mass_cost, mass_fits(bundle, problem, masses)))
     if deformation := asked("fit_deformation"):
-        others.append(deformation_term(deformation_fits(bundle, deformation)))
+        others.append(Solving(deformation_cost, deformation_fits(bundle, deformation)))
     if couplings := asked("fit_couplings"):
-        others.append(coupling_term(coupling_fits(bundle, problem, couplings)))
+        others.append(Solving(coupling_cost, coupling_fits(bundle, problem, couplings)))
     return joined(of_bands, others)
 
 
@@ -101,51 +122,3 @@ def check_references(bundle: Bundle) -> None:
     for system in bundle.systems:
         if system.reference_energies is None:
             raise ValueError(f"expBandStruct_{system.index}.par is missing: nothing can be fitted")
-
-
-def mass_term(fits: tuple[MassFit, ...]) -> CostOfBands:
-    """`mass_cost` as a term."""
-    return Partial(_masses, fits)
-
-
-def deformation_term(fits: tuple[DeformationFit, ...]) -> CostOfBands:
-    """`deformation_cost` as a term."""
-    return Partial(_deformation, fits)
-
-
-def coupling_term(fits: tuple[CouplingFit, ...]) -> CostOfBands:
-    """`coupling_cost` as a term."""
-    return Partial(_couplings, fits)
-
-
-def mean_coupling_term(fits: tuple[CouplingFit, ...]) -> CostOfBands:
-    """`mean_coupling_cost` as a term."""
-    return Partial(_mean_couplings, fits)
-
-
-def _masses(
-    fits: tuple[MassFit, ...], problem: Problem, params: dict, bands: Bands
-) -> Float[Array, ""]:
-    del problem, params
-    return mass_cost(bands, fits)
-
-
-def _deformation(
-    fits: tuple[DeformationFit, ...], problem: Problem, params: dict, bands: Bands
-) -> Float[Array, ""]:
-    del bands
-    return deformation_cost(problem, params, fits)
-
-
-def _couplings(
-    fits: tuple[CouplingFit, ...], problem: Problem, params: dict, bands: Bands
-) -> Float[Array, ""]:
-    del bands
-    return coupling_cost(problem, params, fits)
-
-
-def _mean_couplings(
-    fits: tuple[CouplingFit, ...], problem: Problem, params: dict, bands: Bands
-) -> Float[Array, ""]:
-    del bands
-    return mean_coupling_cost(problem, params, fits)

@@ -56,10 +56,10 @@ def test_the_cost_is_the_sum_that_is_asked_for(tmp_path):
     costs = training_costs(bundle, problem)
     found = deformation_potentials(problem, params, 0, deformation_rows(system))
     deformation = np.sum((np.asarray(found) - [-3.0, -8.0]) ** 2)
-    (fit,) = costs.exact.costs[-1].args[0]
+    (fit,) = costs.exact.costs[-1].fits
     differences = np.asarray(couplings(problem, params, fit.tables) - fit.values)
     errors = differences**2 * np.array([1.0, 0.5])[:, None, None, None]
-    (fit,) = costs.exact.costs[1].args[0]
+    (fit,) = costs.exact.costs[1].fits
     masses = np.sum(np.asarray(fit.found(bands[0]) - fit.masses) ** 2)
 
     exact = float(costs.exact(problem, params, bands))

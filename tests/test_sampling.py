@@ -259,7 +259,7 @@ def test_every_observable_can_be_in_the_cost(tmp_path, no_figures):
     found = deformation_potentials(problem, params, 0, rows)
     expected += 0.5 * np.sum((np.asarray(found) - [-3.0, -8.0]) ** 2)
     costs = make_costs(bundle, bundle.monte_carlo_options[0], problem).exact.costs
-    (fit,) = costs[-1].args[0]
+    (fit,) = costs[-1].fits
     differences = np.asarray(couplings(problem, params, fit.tables) - fit.values)
     expected += np.mean(differences[np.asarray(fit.given)] ** 2)
     (masses,) = mass_fits(bundle, problem, [0])

@@ -9,11 +9,10 @@ import jax
 from deeppseudopot_jax.cost_terms import (
     CostOfBands,
     Costs,
+    OfBands,
+    Solving,
     check_references,
-    deformation_term,
     joined,
-    mass_term,
-    mean_coupling_term,
     training_costs,
 )
 from deeppseudopot_jax.montecarlo.cost import (
@@ -22,7 +21,14 @@ from deeppseudopot_jax.montecarlo.cost import (
     mean_gap_error,
     spin_orbit_penalty,
 )
-from deeppseudopot_jax.observable_costs import coupling_fits, deformation_fits, mass_fits
+from deeppseudopot_jax.observable_costs import (
+    coupling_fits,
+    deformation_cost,
+    deformation_fits,
+    mass_cost,
+    mass_fits,
+    mean_coupling_cost,
+)
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle, MonteCarloOptions, SystemInput
 
@@ -53,12 +59,14 @@ def make_costs(bundle: Bundle, options: MonteCarloOptions | None, problem: Probl
     others: list[CostOfBands] = []
     every = range(len(bundle.systems))
     if options is not None and options.fit_masses:
-        of_bands.append(mass_term(mass_fits(bundle, problem, _with_a_gap(bundle, options))))
+        of_bands.append(
+            OfBands(mass_cost, mass_fits(bundle, problem, _with_a_gap(bundle, options)))
+        )
     if options is not None and options.fit_deformation:
         weight = options.deformation_weight
-        others.append(deformation_term(deformation_fits(bundle, every, weight)))
+        others.append(Solving(deformation_cost, deformation_fits(bundle, every, weight)))
     if options is not None and options.fit_couplings:
-        others.append(mean_coupling_term(coupling_fits(bundle, problem, every)))
+        others.append(Solving(mean_coupling_cost, coupling_fits(bundle, problem, every)))
     return joined(of_bands, others)
 
 
