@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeppseudopot_jax.capabilities import remarks
+from deeppseudopot_jax.idle import remarks
 from deeppseudopot_jax.initialize import initial_params, is_random, why_not_fitted
 from deeppseudopot_jax.outputs import PDF, PDF_AND_PNG
 from deeppseudopot_jax.potentials.long_range import long_range_tail

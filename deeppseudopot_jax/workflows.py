@@ -10,9 +10,10 @@ from jax.sharding import PartitionSpec
 
 from deeppseudopot_jax import stages
 from deeppseudopot_jax.bundle.reader import read_bundle
-from deeppseudopot_jax.capabilities import check_initialised, check_supported, why_no_other_fits
+from deeppseudopot_jax.capabilities import check_initialised, check_supported
 from deeppseudopot_jax.cluster import is_first, wait_for_all
 from deeppseudopot_jax.cost_terms import CostOfBands, training_costs
+from deeppseudopot_jax.idle import why_no_other_fits
 from deeppseudopot_jax.initialize import initial_moments, initial_params
 from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.montecarlo.chain import chains

@@ -16,7 +16,7 @@ LAYERS = (
         "cost_terms", "initialize", "training", "montecarlo"),
     ("bundle", "results", "convert"),
     # "" is the package itself: whoever imports its public names stands above all of them.
-    ("", "capabilities", "reporting", "outputs", "workflows", "cli", "session", "stages",
+    ("", "capabilities", "idle", "reporting", "outputs", "workflows", "cli", "session", "stages",
      "optimisation", "sampling", "cluster", "__main__"),
 )  # fmt: skip
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

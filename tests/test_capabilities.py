@@ -7,12 +7,11 @@ import pytest
 from samples import bundle_of, random_system
 
 from deeppseudopot_jax.capabilities import (
-    WHY_IDLE,
     UnsupportedError,
     check_initialised,
     check_supported,
-    remarks,
 )
+from deeppseudopot_jax.idle import WHY_IDLE, remarks
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import MonteCarloOptions
 

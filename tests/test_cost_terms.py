@@ -10,9 +10,9 @@ import pytest
 
 from deeppseudopot_jax import build_problem, initial_params
 from deeppseudopot_jax.bundle import read_bundle
-from deeppseudopot_jax.capabilities import remarks
 from deeppseudopot_jax.cost_terms import training_costs
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
+from deeppseudopot_jax.idle import remarks
 from deeppseudopot_jax.losses import loss_of_energies
 from deeppseudopot_jax.observables.bands import energies
 from deeppseudopot_jax.observables.couplings import couplings
