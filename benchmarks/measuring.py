@@ -51,7 +51,7 @@ def denser(bundle: Any, n_k: int) -> Any:
 
 def training(bundle: Any, problem: Any, params: dict) -> Callable[[], Any]:
     """A function that makes one epoch after the other."""
-    from deeppseudopot_jax.losses import loss_of_energies
+    from deeppseudopot_jax.costs.bands import loss_of_energies
     from deeppseudopot_jax.training.descent import Descent, TrainingState
     from deeppseudopot_jax.training.optimizers import make_optimizer
     from deeppseudopot_jax.training.trainable import split, trained_channels
@@ -154,7 +154,7 @@ def plot(panels: list[Panel], file: Path) -> None:
     """One figure of all panels that have curves, side by side."""
     from matplotlib.figure import Figure
 
-    from deeppseudopot_jax.results.figures.style import save
+    from deeppseudopot_jax.files.results.figures.style import save
 
     panels = [panel for panel in panels if panel.curves]
     if not panels:

@@ -8,23 +8,41 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
-from deeppseudopot_jax.bundle.reader import read_bundle  # noqa: E402
-from deeppseudopot_jax.cost_terms import training_costs  # noqa: E402
-from deeppseudopot_jax.initialize import initial_params  # noqa: E402
-from deeppseudopot_jax.losses import loss  # noqa: E402
+from deeppseudopot_jax.costs.bands import cost  # noqa: E402
+from deeppseudopot_jax.costs.choice import training_cost  # noqa: E402
+from deeppseudopot_jax.costs.interface import Cost, Evaluated  # noqa: E402
+from deeppseudopot_jax.eigensolvers.dense import dense  # noqa: E402
+from deeppseudopot_jax.eigensolvers.iterative import iterative  # noqa: E402
+from deeppseudopot_jax.files.bundle.reader import read_bundle  # noqa: E402
+from deeppseudopot_jax.initialise import initial_params  # noqa: E402
 from deeppseudopot_jax.observables.bands import energies, energies_at, form_factors  # noqa: E402
 from deeppseudopot_jax.observables.couplings import coupling_tables, couplings  # noqa: E402
 from deeppseudopot_jax.observables.deformation import deformation_potentials  # noqa: E402
 from deeppseudopot_jax.observables.gaps import gap  # noqa: E402
 from deeppseudopot_jax.observables.masses import effective_masses  # noqa: E402
+from deeppseudopot_jax.parameters import Parameters  # noqa: E402
 from deeppseudopot_jax.problem import Problem, build_problem, distribute  # noqa: E402
+from deeppseudopot_jax.settings import Settings  # noqa: E402
+from deeppseudopot_jax.types import Bundle, DeformationTarget, SystemInput  # noqa: E402
+
+loss = cost
+"""The name that other codes use."""
 
 __all__ = [
+    "Bundle",
+    "Cost",
+    "DeformationTarget",
+    "Evaluated",
+    "Parameters",
     "Problem",
+    "Settings",
+    "SystemInput",
     "build_problem",
+    "cost",
     "coupling_tables",
     "couplings",
     "deformation_potentials",
+    "dense",
     "distribute",
     "effective_masses",
     "energies",
@@ -32,7 +50,8 @@ __all__ = [
     "form_factors",
     "gap",
     "initial_params",
+    "iterative",
     "loss",
     "read_bundle",
-    "training_costs",
+    "training_cost",
 ]

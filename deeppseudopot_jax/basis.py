@@ -9,7 +9,7 @@ from scipy.fft import next_fast_len
 
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.numerics import pad_rows
-from deeppseudopot_jax.types import SystemInput
+from deeppseudopot_jax.types import Crystal
 
 _SAME_LENGTH = 1e-9
 """Wave vectors (Bohr^-1) closer than this in length share a shell; rounding is 1e-15."""
@@ -54,19 +54,27 @@ def integers_in_sphere(
     return triples[np.sum(wave_vectors**2, axis=1) / 2.0 < max_kinetic_energy]
 
 
-def plane_waves(system: SystemInput, sphere: Sphere) -> PlaneWaves:
-    """The basis of a system: |G|^2/2 < maxKE for every k (`G`, `G_full`), or |k+G|^2/2 (`kG`).
+def plane_waves(
+    crystal: Crystal,
+    max_kinetic_energy: float,
+    sphere: Sphere,
+    k_points: Float[np.ndarray, "kpt 3"],
+) -> PlaneWaves:
+    """The basis of a crystal: |G|^2/2 < maxKE for every k (`G`, `G_full`), or |k+G|^2/2 (`kG`).
 
     `G` reproduces the reference code, which looks only at |g_i| <= int(sqrt(2 maxKE) / min|b|).
     For face-centred and other skewed cells that box cuts off part of the sphere; `G_full` keeps
     the whole sphere.
 
-    Raises:
-        ValueError: if the basis is smaller than the number of levels asked for.
+    Args:
+        crystal: whose reciprocal lattice it is.
+        max_kinetic_energy: in Ha.
+        sphere: what it is compared with.
+        k_points: fractional; only `kG` looks at them.
     """
-    reciprocal = reciprocal_lattice(system.crystal.lattice)
-    energy = system.max_kinetic_energy
-    centers = system.k_points @ reciprocal if sphere == "kG" else np.zeros((1, 3))
+    reciprocal = reciprocal_lattice(crystal.lattice)
+    energy = max_kinetic_energy
+    centers = k_points @ reciprocal if sphere == "kG" else np.zeros((1, 3))
     sets = [integers_in_sphere(reciprocal, energy, center) for center in centers]
     cut_off = 0
     if sphere == "G":

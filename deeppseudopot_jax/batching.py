@@ -33,12 +33,14 @@ a CPU, and are many enough for an accelerator."""
 class SystemGroup:
     """Systems padded to common sizes and stacked along a leading axis.
 
-    `n_chunks` is what one device works through; `layout` is None where one device has everything.
+    `n_k` counts the k-points of every system without padding, `n_chunks` is what one device works
+    through; `layout` is None where one device has everything.
     """
 
     tables: SystemTables
     k_points: Float[Array, "system kpt 3"]
     members: tuple[int, ...] = static()
+    n_k: tuple[int, ...] = static()
     n_levels: int = static()
     n_chunks: int = static()
     layout: Layout | None = static()
@@ -54,12 +56,12 @@ class SystemGroup:
 def group_systems(
     systems: Sequence[UnpaddedTables], levels: Sequence[int], dtype: jnp.dtype
 ) -> tuple[SystemGroup, ...]:
-    """Groups of systems whose basis sizes differ by less than 8 %, largest first.
+    """Groups of systems whose basis sizes differ by less than 8 %, largest first, in NumPy.
 
     Args:
         systems: tables of every system, in the problem's order.
         levels: number of eigenvalues needed of every system.
-        dtype: real dtype of the device arrays.
+        dtype: real dtype of the arrays.
     """
     order = sorted(range(len(systems)), key=lambda i: -systems[i].sizes.waves)
     groups: list[list[int]] = []
@@ -83,29 +85,31 @@ def _stack(
     dtype: jnp.dtype,
 ) -> SystemGroup:
     sizes: TableSizes = reduce(TableSizes.union, (systems[i].sizes for i in members))
-    n_k = max(len(systems[i].system.k_points) for i in members)
+    n_k = tuple(len(systems[i].k_points) for i in members)
     dimension = systems[members[0]].n_spin * sizes.waves
-    n_chunks, n_k = chunks(n_k, len(members) * dimension**2, dtype)
-    tables = [systems[i].padded(sizes, n_k, dtype) for i in members]
-    k_points = [repeat_last(systems[i].system.k_points, n_k) for i in members]
+    n_chunks, padded = chunks(max(n_k), len(members) * dimension**2, dtype)
+    tables = [systems[i].padded(sizes, padded, dtype) for i in members]
+    k_points = [repeat_last(systems[i].k_points, padded) for i in members]
+    stacked: Any = np.stack(k_points).astype(dtype)
     return SystemGroup(
-        jax.tree.map(lambda *leaves: jnp.stack(leaves), *tables),
-        jnp.asarray(np.stack(k_points), dtype),
+        jax.tree.map(lambda *leaves: np.stack(leaves), *tables),
+        stacked,
         members,
+        n_k,
         max(levels[i] for i in members),
         n_chunks,
         None,
     )
 
 
-def laid_out(group: SystemGroup, n_k: int, layout: Layout) -> SystemGroup:
+def laid_out(group: SystemGroup, layout: Layout) -> SystemGroup:
     """The same group on the devices of a mesh.
 
     Args:
-        group: on one device.
-        n_k: number of k-points without padding.
+        group: in NumPy, or on one device.
         layout: how systems and k-points are split; it must divide the systems.
     """
+    n_k = max(group.n_k)
     elements = len(group.members) // layout.system_shards * group.tables.dimension**2
     n_chunks, padded = chunks(n_k, elements, group.k_points.dtype, layout.kpt_shards)
 

@@ -103,19 +103,24 @@ def best_system_split(groups: Sequence[tuple[int, int, int]], n_devices: int) ->
 
 
 def spread(
-    work: Callable[..., Any], layout: Layout, in_specs: tuple[Any, ...], *arguments: Any
+    work: Callable[..., Any],
+    layout: Layout,
+    in_specs: tuple[Any, ...],
+    out_specs: P,
+    *arguments: Any,
 ) -> Any:
-    """`work(*arguments)`, every device with its part; results have axes of systems and k-points.
+    """`work(*arguments)`, every device with its part.
 
     Args:
         work: a function of the parts that one device holds.
-        layout: of the results.
+        layout: of the group.
         in_specs: the split of every argument.
+        out_specs: of the results.
         arguments: trees of arrays.
     """
     # A solver's loops start from constants, which the check of replication would refuse.
     mapped = jax.shard_map(
-        work, mesh=layout.mesh, in_specs=in_specs, out_specs=layout.per_k, check_vma=False
+        work, mesh=layout.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
     )
     return mapped(*arguments)
 

@@ -1,7 +1,7 @@
 """A fitting problem: everything that does not depend on the parameters, built once."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -103,7 +103,7 @@ def build_problem(
     precision: Precision = "float64",
     solver: Solver = iterative,
 ) -> Problem:
-    """Tables of every system of a bundle.
+    """Tables of every system of a bundle, on the default device.
 
     Args:
         bundle: what `read_bundle` returned.
@@ -116,15 +116,28 @@ def build_problem(
         ValueError: if `local` or `precision` is unknown, the model's options are incomplete, or a
             basis is too small for the bands asked for.
     """
+    problem: Problem = jax.tree.map(jnp.asarray, on_the_host(bundle, local, precision, solver))
+    return problem
+
+
+def on_the_host(
+    bundle: Bundle,
+    local: LocalName | None = None,
+    precision: Precision = "float64",
+    solver: Solver = iterative,
+) -> Problem:
+    """What `build_problem` builds, still in NumPy: for `distribute`, which places it once."""
     settings = bundle.settings
-    model = _local_model(settings, local, len(bundle.species))
+    model = local_model(settings, local, len(bundle.species))
     if precision not in ("float64", "float32"):
         raise ValueError(f"precision = {precision!r}: legal are 'float64' and 'float32'")
     dtype = jnp.dtype(precision)
     n_spin = 2 if settings.spin_orbit else 1
     tables, levels = [], []
     for system in bundle.systems:
-        waves = plane_waves(system, settings.basis_sphere)
+        waves = plane_waves(
+            system.crystal, system.max_kinetic_energy, settings.basis_sphere, system.k_points
+        )
         n_levels = system.n_bands if settings.spin_orbit else -(-system.n_bands // 2)
         available = n_spin * int(waves.mask.sum(axis=1).min())
         if n_levels > available:
@@ -132,7 +145,9 @@ def build_problem(
                 f"input_{system.index}.par: nBands = {system.n_bands} needs {n_levels} levels, but "
                 f"maxKE = {system.max_kinetic_energy} gives only {available} plane waves"
             )
-        tables.append(UnpaddedTables(system, waves, bundle.species, n_spin))
+        tables.append(
+            UnpaddedTables(system.crystal, system.k_points, waves, bundle.species, n_spin)
+        )
         levels.append(n_levels)
     separable: tuple[SeparableChannel, ...] = ()
     if settings.spin_orbit:
@@ -146,7 +161,7 @@ def build_problem(
         groups=group_systems(tables, levels, dtype),
         channels=Channels(separable, model, settings.long_range_gamma, settings.strain),
         targets=tuple(_target(system, dtype) for system in bundle.systems),
-        composition=jnp.asarray(composition, dtype),
+        composition=_host(composition, dtype),
         tail_penalty=Penalty(settings.tail_start or 0.0, settings.tail_strength),
         magnitude_penalty=Penalty(settings.magnitude_threshold or 0.0, settings.magnitude_strength),
         species=bundle.species,
@@ -171,23 +186,20 @@ def distribute(problem: Problem, replicas: int = 1) -> Problem:
     """
     devices = jax.devices()
     if len(devices) == 1:
-        return problem
-    n_k = [max(problem.targets[i].n_k for i in group.members) for group in problem.groups]
+        placed_once: Problem = jax.tree.map(jnp.asarray, problem)
+        return placed_once
     sizes = [
-        (len(group.members), n, group.tables.dimension)
-        for group, n in zip(problem.groups, n_k, strict=True)
+        (len(group.members), max(group.n_k), group.tables.dimension) for group in problem.groups
     ]
     n_systems = best_system_split(sizes, max(1, len(devices) // replicas))
     mesh = device_mesh(devices, n_systems, replicas)
-    groups = tuple(
-        laid_out(group, n, layout_of(mesh, len(group.members)))
-        for group, n in zip(problem.groups, n_k, strict=True)
-    )
+    groups = tuple(laid_out(group, layout_of(mesh, len(group.members))) for group in problem.groups)
     rest: Problem = placed(mesh, PartitionSpec(), replace(problem, groups=()))
     return replace(rest, groups=groups)
 
 
-def _local_model(settings: Settings, local: LocalName | None, n_species: int) -> LocalModel:
+def local_model(settings: Settings, local: LocalName | None, n_species: int) -> LocalModel:
+    """The short-range local model by its name, or as `build_problem` chooses it."""
     name = local or ("zunger" if settings.trains_coefficients else "network")
     if name == "zunger":
         return ZungerModel(n_species)
@@ -207,9 +219,9 @@ def _largest_wave_vector(system: SystemInput) -> float:
 def _target(system: SystemInput, dtype: jnp.dtype) -> Target:
     reference, order = system.reference_energies, system.band_order
     return Target(
-        weights=jnp.asarray(system.k_weights[:, None] * system.band_weights, dtype),
-        reference=None if reference is None else jnp.asarray(reference, dtype),
-        band_order=None if order is None else jnp.asarray(order, jnp.int32),
+        weights=_host(system.k_weights[:, None] * system.band_weights, dtype),
+        reference=None if reference is None else _host(reference, dtype),
+        band_order=None if order is None else _host(order, jnp.dtype("int32")),
         name=system.name,
         n_k=len(system.k_points),
         n_bands=system.n_bands,
@@ -217,3 +229,7 @@ def _target(system: SystemInput, dtype: jnp.dtype) -> Target:
         valence_band=system.valence_band,
         conduction_band=system.conduction_band,
     )
+
+
+def _host(values: Any, dtype: jnp.dtype) -> Any:
+    return np.asarray(values, dtype)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deeppseudopot_jax.bundle import BundleError, read_bundle
+from deeppseudopot_jax.files.bundle import BundleError, read_bundle
 from deeppseudopot_jax.types import Bundle
 
 # Two k-points, four bands, a zinc-blende cell of two species.

@@ -12,15 +12,16 @@ from pathlib import Path
 import jax
 import numpy as np
 from jax.sharding import PartitionSpec
-from samples import bundle_of, random_system
+from samples import bundle_of, random_system, states_of
 
 from deeppseudopot_jax import build_problem, distribute, energies, energies_at, initial_params, loss
-from deeppseudopot_jax.cluster import is_first, join, wait_for_all
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
 from deeppseudopot_jax.observables.fallback import largest_deviation, with_dense_fallback
-from deeppseudopot_jax.observables.states import solve
+from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.parallel import REPLICA, on_host, placed
+from deeppseudopot_jax.parameters import COLUMNS
 from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.run.cluster import is_first, join, wait_for_all
 from deeppseudopot_jax.training.loop import train
 from deeppseudopot_jax.types import Bundle
 
@@ -49,7 +50,7 @@ def calculate(arrange: Callable[[Problem], Problem] = lambda problem: problem) -
         found[f"energies {i}"] = bands
     cost, gradient = jax.jit(jax.value_and_grad(loss, argnums=1))(problem, params)
     found["cost"] = float(cost)
-    found |= {f"gradient {name}": np.asarray(part) for name, part in gradient.items()}
+    found |= {f"gradient {name}": np.asarray(gradient[name]) for name in COLUMNS}
     at = jax.jit(energies_at, static_argnums=2)
     found["elsewhere"] = np.asarray(at(problem, params, 1, sample().systems[0].k_points[:3] / 2))
     found |= _fallback(problem, params)
@@ -85,17 +86,18 @@ def costs_of_replicas(replicas: int = 1) -> np.ndarray:
 
 def _fallback(problem: Problem, params: dict) -> dict:
     """Energies after some were spoilt, on different devices, and the size of the spoiling."""
-    (states,) = jax.jit(solve)(problem, params)
+    (states,) = states_of(problem, params)
     spoilt = states._replace(
         residuals=states.residuals.at[0, 1].set(1.0).at[1, 3].set(np.nan),
         energies=states.energies.at[0, 1].add(0.5).at[1, 3].set(np.nan),
     )
-    (repaired,), count = with_dense_fallback(problem, params, (spoilt,))
+    everywhere = prepared(problem, params)
+    (repaired,), count = with_dense_fallback(everywhere, (spoilt,))
     return {
         "fallbacks": count,
         "repaired": on_host(repaired.energies)[:, :4],
         "largest residual within 1e-10": float(on_host(repaired.residuals).max() < 1e-10),
-        "deviation": largest_deviation(problem, params, (spoilt,), 1),
+        "deviation": largest_deviation(everywhere, (spoilt,), 1),
     }
 
 

@@ -1,13 +1,23 @@
 """Bundles made in memory from random or ideal crystals, and the literal answers to them."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from literal import band_energies, hamiltonian, long_range, random_crystal, zunger
 
 from deeppseudopot_jax import energies, energies_at, loss
-from deeppseudopot_jax.basis import plane_waves
+from deeppseudopot_jax.basis import PlaneWaves, plane_waves
+from deeppseudopot_jax.costs.interface import Cost, Evaluated, Term
+from deeppseudopot_jax.eigensolvers.interface import States
+from deeppseudopot_jax.observables.hamiltonians import hamiltonians
+from deeppseudopot_jax.observables.states import solve
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.records import record, static
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import Bundle, Crystal, SystemInput
 
@@ -84,6 +94,39 @@ def bundle_of(rng: np.random.Generator, *systems: SystemInput, **settings: objec
     )
 
 
+@record
+class OfParameters:
+    """A term of a cost made of a function of the parameters alone."""
+
+    name: ClassVar[str] = "plain"
+    function: Callable = static()
+
+    def value(self, problem: Problem, params: Parameters) -> jax.Array:
+        return self.function(params)
+
+
+def cost_of_parameters(function: Callable) -> Cost:
+    """A whole cost that knows nothing of bands."""
+    return Cost((), (OfParameters(function),))
+
+
+@jax.jit
+def square(term: Term, problem: Problem, params: Parameters, energies: list) -> jax.Array:
+    """What a term adds to a cost, from band energies."""
+    return jnp.sum(term.residuals(problem, params, Evaluated(energies)) ** 2)
+
+
+@jax.jit
+def states_of(problem: Problem, params: Parameters) -> tuple[States, ...]:
+    """All states from scratch."""
+    return solve(hamiltonians(problem, params))
+
+
+def waves_of(system: SystemInput, sphere: str) -> PlaneWaves:
+    """The basis of a system."""
+    return plane_waves(system.crystal, system.max_kinetic_energy, sphere, system.k_points)
+
+
 def literal_matrix(
     bundle: Bundle,
     system: SystemInput,
@@ -95,7 +138,7 @@ def literal_matrix(
     """H(k) in Ha of one system by the literal double loops, Zunger form and all channels."""
     crystal = crystal or system.crystal
     if integers is None:
-        integers = plane_waves(system, bundle.settings.basis_sphere).integers[0]
+        integers = waves_of(system, bundle.settings.basis_sphere).integers[0]
     rows = [bundle.coefficients[bundle.species.index(symbol)] for symbol in crystal.symbols]
 
     def potential(row: np.ndarray):

@@ -1,6 +1,7 @@
 """The layers of the package: a module imports only from its own layer or a lower one."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -8,19 +9,17 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
     ("units", "types", "settings", "numerics", "records"),
-    ("crystal", "basis", "parallel"),
+    ("crystal", "basis", "parallel", "parameters"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
     ("problem", "observables"),
-    ("losses", "observable_costs",
-        "cost_terms", "initialize", "training", "montecarlo"),
-    ("bundle", "results", "convert"),
+    ("costs", "initialise", "training", "montecarlo"),
+    ("files",),
     # "" is the package itself: whoever imports its public names stands above all of them.
-    ("", "capabilities", "idle", "reporting", "outputs", "workflows", "cli", "session", "stages",
-     "optimisation", "sampling", "cluster", "__main__"),
-)  # fmt: skip
+    ("", "run", "__main__"),
+)
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
-FIRST_WITH_FILES = LAYER_OF["bundle"]
+FIRST_WITH_FILES = LAYER_OF["files"]
 FORBIDDEN_CALLS = {"open", "print", "input"}
 FILE_METHODS = {
     "open", "read_text", "read_bytes", "write_text", "write_bytes", "mkdir", "unlink", "exists",
@@ -99,7 +98,7 @@ def test_matplotlib_is_imported_by_the_figures_only():
     users = {
         module for module in TREES if any(n.split(".")[0] == "matplotlib" for n in imports(module))
     }
-    assert all(module.startswith("results.figures") for module in users), users
+    assert all(module.startswith("files.results.figures") for module in users), users
 
 
 def test_training_and_monte_carlo_do_not_know_each_other():
@@ -112,9 +111,31 @@ def test_training_and_monte_carlo_do_not_know_each_other():
 def test_reading_bundles_needs_records_and_the_names_of_the_models_only():
     allowed = {*LAYERS[0], "potentials.networks"}
     for module in TREES:
-        if module.split(".")[0] == "bundle":
+        if module.startswith("files.bundle"):
             others = {name for name in own_imports(module) if layer(name) != layer(module)}
             assert others <= allowed, module
+
+
+def test_no_two_parts_of_a_package_need_each_other():
+    for package in {".".join(name.split(".")[:depth]) for name in TREES for depth in range(3)}:
+        graph = needs_among_parts(package)
+        try:
+            list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            pytest.fail(f"a circle in {package or 'the package'}: {' -> '.join(error.args[1])}")
+
+
+def needs_among_parts(package: str) -> dict[str, set[str]]:
+    """Which modules and packages directly in a package import which others of them."""
+    prefix = f"{package}." if package else ""
+    graph: dict[str, set[str]] = {}
+    for module in TREES:
+        if module.startswith(prefix) and module != package and module:
+            part = module.removeprefix(prefix).split(".")[0]
+            needed = (name for name in own_imports(module) if name.startswith(prefix) and name)
+            parts = {name.removeprefix(prefix).split(".")[0] for name in needed}
+            graph.setdefault(part, set()).update(parts - {part, ""})
+    return graph
 
 
 def test_eigensolvers_know_matrices_and_operators_only():
@@ -130,4 +151,5 @@ def test_the_walk_sees_what_it_should():
     assert "hamiltonian.local" in own_imports("hamiltonian.assemble")
     assert "jax.numpy" in imports("numerics")
     assert layer("hamiltonian.assemble") == 3
+    assert "torch_pickle" in needs_among_parts("files")["bundle"]
     assert calls("eigensolvers.dense") >= {".matrix", "lowest_eigenpairs"}

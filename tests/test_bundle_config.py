@@ -4,7 +4,7 @@ import pytest
 from bundle_samples import GOOD, problems, read
 from pydantic import ValidationError
 
-from deeppseudopot_jax.bundle.config import MODEL_NEEDS
+from deeppseudopot_jax.files.bundle.config import MODEL_NEEDS
 from deeppseudopot_jax.settings import Settings
 
 BASE = GOOD["NN_config.par"]  # three lines: what a test adds stands on line 4

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from bundle_samples import GOOD, problems, read, write
 
-from deeppseudopot_jax.bundle import BundleError, read_bundle
-from deeppseudopot_jax.bundle.torch_pickle import read_state_dict, write_checkpoint
+from deeppseudopot_jax.files.bundle import BundleError, read_bundle
+from deeppseudopot_jax.files.torch_pickle import read_state_dict, write_checkpoint
 
 CONFIG = GOOD["NN_config.par"]
 FIT = (

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from bundle_samples import GOOD, problems, read, write
 
-from deeppseudopot_jax.bundle import BundleError, Finding, read_bundle
-from deeppseudopot_jax.bundle.findings import Findings
-from deeppseudopot_jax.bundle.folder import nearest
-from deeppseudopot_jax.bundle.text import parse_integer, parse_number, read_document
+from deeppseudopot_jax.files.bundle import BundleError, Finding, read_bundle
+from deeppseudopot_jax.files.bundle.folder import nearest
+from deeppseudopot_jax.files.bundle.text import parse_integer, parse_number, read_document
+from deeppseudopot_jax.files.findings import Findings
 
 
 def test_lines_keep_their_numbers_without_comments_and_blanks(tmp_path):

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.bundle import BundleError
-from deeppseudopot_jax.bundle.torch_pickle import (
+from deeppseudopot_jax.files.bundle import BundleError
+from deeppseudopot_jax.files.torch_pickle import (
     UnsafePickleError,
     read_checkpoint,
     read_state_dict,
     write_checkpoint,
 )
-from deeppseudopot_jax.bundle.torch_pickle.storage import DTYPES
+from deeppseudopot_jax.files.torch_pickle.storage import DTYPES
 
 TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from samples import bundle_of, random_system
 
-from deeppseudopot_jax.capabilities import (
+from deeppseudopot_jax.run.checks.capabilities import (
     UnsupportedError,
     check_initialised,
     check_supported,
 )
-from deeppseudopot_jax.idle import WHY_IDLE, remarks
+from deeppseudopot_jax.run.checks.idle import WHY_IDLE, remarks
+from deeppseudopot_jax.run.checks.plan import plan_of
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import MonteCarloOptions
 
@@ -37,7 +38,7 @@ def made(changes=(), system=(), **settings):
 
 def about(bundle, key: str) -> str:
     """The reason that the remarks give for a key; empty where it is not mentioned."""
-    for remark in remarks(bundle):
+    for remark in remarks(plan_of(bundle)):
         keys, _, reason = remark.removeprefix("no effect of ").partition(": ")
         if key in keys.split(", "):
             return reason
@@ -103,7 +104,7 @@ def test_keys_with_effect_are_not():
     more = {"adam_beta1": 0.5, "log_gradients": True, "tail_start": 3.0, "tail_strength": 1.0}
     bundle = made(system={"relative_band": 1}, **everything, **channels, **more, relative_band=1)
     quiet = replace(bundle, coefficients=np.where(np.arange(9) == 8, 0.0, bundle.coefficients))
-    assert remarks(quiet) == []
+    assert remarks(plan_of(quiet)) == []
 
 
 def test_keys_of_monte_carlo_with_effect_are_not():
@@ -168,26 +169,26 @@ def test_keys_and_files_of_a_system():
 
 def test_the_dropout_rate_is_told():
     bundle = made(model="Net_tanh", hidden_layers=(4,))
-    assert any("dropout rate is 0" in remark for remark in remarks(bundle))
+    assert any("dropout rate is 0" in remark for remark in remarks(plan_of(bundle)))
 
 
 @pytest.mark.parametrize(
     "request_", [{"optimizer": "lbfgs"}, {"perturb_every": 5}, {"pre_adjust_moves": 5}]
 )
 def test_training_is_refused_only_where_there_is_one(request_):
-    check_supported(made(**request_))
+    check_supported(plan_of(made(**request_)))
     with pytest.raises(UnsupportedError, match="this version cannot do yet"):
-        check_supported(made(**TRAINING, **request_))
+        check_supported(plan_of(made(**TRAINING, **request_)))
 
 
 @pytest.mark.parametrize("request_", ["smooth_reorder", "eigenvector_reorder"])
 def test_reordering_is_always_refused(request_):
     with pytest.raises(UnsupportedError, match="reordering"):
-        check_supported(made(**{request_: True}))
+        check_supported(plan_of(made(**{request_: True})))
 
 
 def test_only_known_weights_are_evaluated():
-    check_initialised(made())
-    check_initialised(made(STATE, **NETWORK))
+    check_initialised(plan_of(made(), "eval"))
+    check_initialised(plan_of(made(STATE, **NETWORK), "eval"))
     with pytest.raises(UnsupportedError, match=r"init_PPmodel\.pth"):
-        check_initialised(made(**NETWORK))
+        check_initialised(plan_of(made(**NETWORK), "eval"))

@@ -11,7 +11,7 @@ import bundle_samples
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.bundle.torch_pickle import read_checkpoint
+from deeppseudopot_jax.files.torch_pickle import read_checkpoint
 
 REPOSITORY = Path(__file__).parents[1]
 SCRIPTS = REPOSITORY / "scripts"

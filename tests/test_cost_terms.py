@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from deeppseudopot_jax import build_problem, initial_params
-from deeppseudopot_jax.bundle import read_bundle
-from deeppseudopot_jax.cost_terms import training_costs
+from deeppseudopot_jax.costs.bands import cost_of_bands
+from deeppseudopot_jax.costs.choice import training_cost
+from deeppseudopot_jax.costs.interface import Evaluated
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
-from deeppseudopot_jax.idle import remarks
-from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.files.bundle import read_bundle
 from deeppseudopot_jax.observables.bands import energies
 from deeppseudopot_jax.observables.couplings import couplings
 from deeppseudopot_jax.observables.deformation import deformation_potentials, deformation_rows
-from deeppseudopot_jax.outputs import Outputs
+from deeppseudopot_jax.run.checks.idle import remarks
+from deeppseudopot_jax.run.checks.plan import plan_of
+from deeppseudopot_jax.run.outputs import Outputs
+from deeppseudopot_jax.run.workflows import run
 from deeppseudopot_jax.training.loop import train
-from deeppseudopot_jax.workflows import run
 
 FITS = "fit_defPot = 1\nfit_eph = 1\nfit_eff_masses = 1\n"
 SGD = (
@@ -51,30 +53,32 @@ def test_the_cost_is_the_sum_that_is_asked_for(tmp_path):
     params = initial_params(bundle, problem)
     (system,) = bundle.systems
     bands = energies(problem, params)
-    band_loss = float(loss_of_energies(problem, params, bands))
+    evaluated = Evaluated(bands)
+    band_loss = float(cost_of_bands(problem)(problem, params, evaluated))
 
-    costs = training_costs(bundle, problem)
+    cost = training_cost(bundle, problem)
+    assert cost.names == ("bands", "masses", "deformation_potentials", "couplings")
     found = deformation_potentials(problem, params, 0, deformation_rows(system))
     deformation = np.sum((np.asarray(found) - [-3.0, -8.0]) ** 2)
-    (fit,) = costs.exact.costs[-1].fits
+    (fit,) = cost.terms[-1].fits
     differences = np.asarray(couplings(problem, params, fit.tables) - fit.values)
     errors = differences**2 * np.array([1.0, 0.5])[:, None, None, None]
-    (fit,) = costs.exact.costs[1].fits
+    (fit,) = cost.terms[1].fits
     masses = np.sum(np.asarray(fit.found(bands[0]) - fit.masses) ** 2)
 
-    exact = float(costs.exact(problem, params, bands))
+    exact = float(cost(problem, params, evaluated))
     assert exact == pytest.approx(band_loss + deformation + 2 * errors.sum() + masses, rel=1e-9)
-    assert float(costs.of_bands(problem, params, bands)) == pytest.approx(band_loss + masses)
+    assert float(cost.of_bands(problem, params, evaluated)) == pytest.approx(band_loss + masses)
 
     plain = read_bundle(make_inputs(tmp_path, fits=""))
-    assert float(training_costs(plain, problem).exact(problem, params, bands)) == band_loss
+    assert float(training_cost(plain, problem)(problem, params, evaluated)) == band_loss
 
 
 def test_training_follows_the_gradient_of_the_whole_cost(tmp_path):
     bundle = read_bundle(make_inputs(tmp_path, config=SGD + "SObool = 1\n"))
     problem = build_problem(bundle, solver=Iterative(dense_up_to=0, dense_start_up_to=0))
     params = initial_params(bundle, problem)
-    cost = training_costs(bundle, problem).exact
+    cost = training_cost(bundle, problem)
     first, second, third = train(problem, params, bundle.settings, cost=cost)
     rate = bundle.settings.learning_rate
     squares = [sum(norm**2 for norm in epoch.gradient_norms.values()) for epoch in (first, second)]
@@ -92,14 +96,15 @@ def test_a_run_fits_all_and_says_what_it_costs(tmp_path, monkeypatch):
     bundle = read_bundle(inputs)
     problem = build_problem(bundle)
     params = initial_params(bundle, problem)
-    cost = training_costs(bundle, problem).exact(problem, params, energies(problem, params))
+    evaluated = Evaluated(energies(problem, params))
+    cost = training_cost(bundle, problem)(problem, params, evaluated)
     training = np.loadtxt(tmp_path / "results" / "final_training_cost.dat")
     validation = np.loadtxt(tmp_path / "results" / "final_validation_cost.dat", ndmin=2)
     assert training[0, 1] == pytest.approx(float(cost), rel=1e-6)
     assert training[2, 1] < training[0, 1]
     assert np.allclose(validation[:, 1], training[1:, 1], rtol=1e-5)
     assert f"cost {float(cost):.4f}" in (tmp_path / "results" / "run.log").read_text()
-    told = " ".join(remarks(bundle))
+    told = " ".join(remarks(plan_of(bundle)))
     assert "expDefPot" not in told and "fit_" not in told and "idxGap" not in told
 
 

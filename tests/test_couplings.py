@@ -10,20 +10,18 @@ import numpy as np
 import pytest
 from literal import hamiltonian, long_range, zunger
 from numpy.testing import assert_allclose
-from samples import GAMMA, bands, bundle_of, random_system, slope
+from samples import GAMMA, bands, bundle_of, random_system, slope, waves_of
 from scipy.linalg import expm
 from scipy.optimize import least_squares
 
 from deeppseudopot_jax import build_problem, initial_params, read_bundle
-from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
 from deeppseudopot_jax.eigensolvers.response import resolve
-from deeppseudopot_jax.hamiltonian.assemble import build_field
+from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
 from deeppseudopot_jax.observables.coupling_elements import derivative_elements
 from deeppseudopot_jax.observables.couplings import EDGES, coupling_tables, couplings
-from deeppseudopot_jax.observables.points import contents_at
-from deeppseudopot_jax.observables.states import build_hamiltonian
+from deeppseudopot_jax.observables.points import point_at
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
 EDGE_BANDS = {"gap_k_point": 0, "valence_band": 2, "conduction_band": 4}
@@ -69,7 +67,7 @@ def test_at_the_zone_edge_they_are_those_of_a_doubled_cell(spin_orbit):
     system = a_system()
     bundle, problem, params, tables = made(system, HALF, spin_orbit=spin_orbit)
     crystal, doubling = system.crystal, np.diag([2.0, 1.0, 1.0])
-    waves = plane_waves(system, "G_full").integers[0]
+    waves = waves_of(system, "G_full").integers[0]
     integers = np.concatenate([waves @ doubling, waves @ doubling + [1, 0, 0]])
     k_point = system.k_points[0] @ doubling
     lattice = doubling @ crystal.lattice
@@ -91,7 +89,7 @@ def test_at_the_zone_edge_they_are_those_of_a_doubled_cell(spin_orbit):
     field = build_field(tables.points.tables, problem.channels, params)
     states = [
         np.linalg.eigh(
-            build_hamiltonian(contents_at(tables.points, problem.channels, field, i)).matrix()
+            hamiltonian_at(point_at(tables.points, problem.channels, field, i)).matrix()
         )[1]
         for i in (0, 1)
     ]
@@ -212,11 +210,11 @@ def edge_elements(problem, params, tables, edge):
     @jax.jit
     def elements(params):
         field = build_field(tables.points.tables, problem.channels, params)
-        contents = [contents_at(tables.points, problem.channels, field, i) for i in range(3)]
+        contents = [point_at(tables.points, problem.channels, field, i) for i in range(3)]
         states = [
             jax.tree.map(
                 lambda leaf: leaf[edge],
-                resolve(dense, 16, tables.levels, 1e-5, build_hamiltonian, one).multiplets,
+                resolve(dense, 16, tables.levels, 1e-5, hamiltonian_at, one).multiplets,
             )
             for one in contents
         ]

@@ -8,9 +8,9 @@ import literal
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from samples import random_system, zinc_blende
+from samples import random_system, waves_of, zinc_blende
 
-from deeppseudopot_jax.basis import differences, integers_in_sphere, plane_waves
+from deeppseudopot_jax.basis import differences, integers_in_sphere
 from deeppseudopot_jax.crystal import cell_volume, deform, reciprocal_lattice
 from deeppseudopot_jax.types import SystemInput
 
@@ -58,7 +58,7 @@ def test_deform_by_an_isotropic_strain_divides_by_the_ratio():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whole_sphere(seed):
     system = skewed_system(seed)
-    waves = plane_waves(system, "G_full")
+    waves = waves_of(system, "G_full")
     expected = literal.plane_waves(system.crystal.lattice, system.max_kinetic_energy)
     assert_array_equal(waves.integers[0], expected)
     assert waves.mask.all()
@@ -71,14 +71,14 @@ def test_reference_sphere_leaves_out_what_its_bound_cuts_off(seed):
     lattice, energy = system.crystal.lattice, system.max_kinetic_energy
     whole = literal.plane_waves(lattice, energy)
     inside = np.abs(whole).max(axis=1) <= literal.reference_bound(lattice, energy)
-    waves = plane_waves(system, "G")
+    waves = waves_of(system, "G")
     assert_array_equal(waves.integers[0], whole[inside])
     assert waves.cut_off_by_reference == np.sum(~inside) > 0
 
 
 def test_face_centred_cell_loses_waves_with_the_reference_bound():
     system = zinc_blende(("Ga", "As"), [[0.0, 0.0, 0.0]])
-    whole, reference = plane_waves(system, "G_full"), plane_waves(system, "G")
+    whole, reference = waves_of(system, "G_full"), waves_of(system, "G")
     assert whole.n_waves == reference.n_waves + reference.cut_off_by_reference
     assert reference.cut_off_by_reference > 0
 
@@ -86,7 +86,7 @@ def test_face_centred_cell_loses_waves_with_the_reference_bound():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sets_around_each_k_point(seed):
     system = skewed_system(seed)
-    waves = plane_waves(system, "kG")
+    waves = waves_of(system, "kG")
     reciprocal = reciprocal_lattice(system.crystal.lattice)
     sizes = waves.mask.sum(axis=1)
     assert waves.n_waves == sizes.max()
@@ -107,7 +107,7 @@ def test_the_sphere_is_open():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_differences(seed, sphere):
     system = skewed_system(seed)
-    waves = plane_waves(system, sphere)
+    waves = waves_of(system, sphere)
     reciprocal = reciprocal_lattice(system.crystal.lattice)
     found = differences(waves, reciprocal)
     expected, aliased = set(), []

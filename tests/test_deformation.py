@@ -71,7 +71,8 @@ def test_every_k_point_keeps_its_own_plane_waves():
 def test_free_electrons_follow_the_length_of_their_wave_vectors():
     """E = |k+G|^2 / 2 scales with s^-2."""
     _, problem, params = case()
-    free = jax.tree.map(jnp.zeros_like, params) | {"local": params["local"].at[:, 0].set(0.0)}
+    free = jax.tree.map(jnp.zeros_like, params)
+    free = free.updated({"local": params.local.at[:, 0].set(0.0)})
     row = DeformationTarget((0, 4), None, 1.02, 0.0, 1.0)
     change = bands(problem, free)[0][0, 4] * (1.0 - 1.02**-2)
     expected = change / 2.0 * (1.0 + 1.02**3) / (1.0 - 1.02**3)

@@ -6,14 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from samples import bundle_of, random_system
+from samples import bundle_of, random_system, states_of
 
 from deeppseudopot_jax import build_problem, energies, initial_params
 from deeppseudopot_jax.eigensolvers.dense import dense
-from deeppseudopot_jax.eigensolvers.interface import Operator, States
+from deeppseudopot_jax.eigensolvers.interface import (
+    FOR_RESULTS,
+    Accuracy,
+    Operator,
+    States,
+    accurate_to,
+)
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
 from deeppseudopot_jax.observables.fallback import largest_deviation, with_dense_fallback
-from deeppseudopot_jax.observables.states import levels_of, solve
+from deeppseudopot_jax.observables.hamiltonians import prepared
+from deeppseudopot_jax.observables.states import levels_of
 from deeppseudopot_jax.records import record
 
 SIZE, WANTED = 160, 6
@@ -34,7 +41,7 @@ class MatrixOperator:
     def matrix(self):
         return self.full
 
-    def diagonal(self):
+    def kinetic_energies(self):
         return self.kinetic
 
     def restricted(self, n):
@@ -65,7 +72,7 @@ solve_one = jax.jit(always_iterative, static_argnums=1)
 def check(operator: Operator, guess: States | None = None) -> None:
     found = solve_one(operator, WANTED, guess)
     exact = np.linalg.eigvalsh(operator.matrix())
-    assert np.all(found.residuals[:WANTED] <= always_iterative.accepted)
+    assert np.all(found.residuals[:WANTED] <= FOR_RESULTS.accepted)
     assert np.abs(found.energies[:WANTED] - exact[:WANTED]).max() < ACCURACY
     vectors = np.asarray(found.vectors)
     assert np.allclose(vectors.conj().T @ vectors, np.eye(vectors.shape[1]), atol=1e-9)
@@ -131,8 +138,7 @@ def test_a_guess_that_holds_none_of_the_answer_finds_it(seed):
 
 def test_a_tight_tolerance_is_reached_despite_single_precision():
     operator = random_matrix(np.random.default_rng(2))
-    tight = dataclasses.replace(always_iterative, accepted=1e-9, tightest=1e-9)
-    found = jax.jit(tight, static_argnums=1)(operator, WANTED)
+    found = solve_one(operator, WANTED, None, accurate_to(1e-9, fraction=1.0))
     exact = np.linalg.eigvalsh(operator.matrix())
     assert np.all(found.residuals[:WANTED] <= 1e-9)
     assert np.abs(found.energies[:WANTED] - exact[:WANTED]).max() < 1e-13
@@ -149,8 +155,8 @@ def small_problem(solver):
 
 def test_a_tolerance_out_of_reach_ends_and_says_so():
     operator = with_spectrum(np.random.default_rng(0), [-2.0] + 8 * [-1.0])  # a cut multiplet
-    never = dataclasses.replace(always_iterative, accepted=0.0, tightest=0.0, max_steps=25)
-    found = jax.jit(never, static_argnums=1)(operator, WANTED)
+    hasty = dataclasses.replace(always_iterative, max_steps=25)
+    found = jax.jit(hasty, static_argnums=1)(operator, WANTED, None, Accuracy(0.0, 0.0, 0.0, 1))
     exact = np.linalg.eigvalsh(operator.matrix())
     assert np.abs(found.energies[:WANTED] - exact[:WANTED]).max() < 1e-12
     assert not np.all(found.residuals[:WANTED] <= 0.0)
@@ -167,7 +173,7 @@ def test_energies_and_gradients_agree_with_dense():
 
     gradients = []
     for problem, params in (found, exact):
-        states = jax.jit(solve)(problem, params)
+        states = states_of(problem, params)
         gradients.append(jax.jit(jax.grad(total))(params, problem, states))
     for one, other in zip(*map(jax.tree.leaves, gradients), strict=True):
         assert np.allclose(one, other, rtol=1e-5, atol=1e-7)
@@ -177,8 +183,8 @@ def test_unfinished_solves_are_nan_and_fall_back_to_dense():
     hasty = dataclasses.replace(always_iterative, max_steps=1)
     problem, params = small_problem(hasty)
     assert np.isnan(jax.jit(energies)(problem, params)[0]).any()
-    states, count = with_dense_fallback(problem, params, jax.jit(solve)(problem, params))
-    exact = jax.jit(solve)(*small_problem(dense))
+    states, count = with_dense_fallback(prepared(problem, params), states_of(problem, params))
+    exact = states_of(*small_problem(dense))
     n = problem.groups[0].n_levels
     assert count == 3
     assert np.allclose(states[0].energies[..., :n], exact[0].energies[..., :n], atol=1e-12)
@@ -186,7 +192,7 @@ def test_unfinished_solves_are_nan_and_fall_back_to_dense():
 
 def test_a_spot_check_finds_a_missed_level():
     problem, params = small_problem(always_iterative)
-    states = jax.jit(solve)(problem, params)
-    assert largest_deviation(problem, params, states, turn=2) < ACCURACY
+    states, everywhere = states_of(problem, params), prepared(problem, params)
+    assert largest_deviation(everywhere, states, turn=2) < ACCURACY
     shifted = states[0]._replace(energies=jnp.roll(states[0].energies, -1, axis=-1))
-    assert largest_deviation(problem, params, (shifted,), turn=2) > 1e-4
+    assert largest_deviation(everywhere, (shifted,), turn=2) > 1e-4

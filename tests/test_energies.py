@@ -13,11 +13,11 @@ from samples import (
     bundle_of,
     literal_energies,
     random_system,
+    waves_of,
     zinc_blende,
 )
 
 from deeppseudopot_jax import batching, build_problem, energies, energies_at, gap, initial_params
-from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.types import Bundle, Crystal
 
 
@@ -75,7 +75,7 @@ def test_energies_of_the_strained_crystal_are_those_of_a_rebuilt_one(spin_orbit,
     deformed = Crystal(lattice, crystal.fractional_positions, crystal.symbols)
     a8 = bundle.coefficients[0, 8] if channel else 0.0
     scale = 1.0 + a8 * (np.linalg.det(np.eye(3) + strain) - 1.0)
-    waves = plane_waves(system, "G_full").integers[0]
+    waves = waves_of(system, "G_full").integers[0]
     expected = literal_energies(bundle, system, crystal=deformed, integers=waves, local_scale=scale)
     found = bands_at(*ready(bundle), system=0, strain=jnp.asarray(strain))
     assert_allclose(found, expected, atol=1e-10)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.results.figures import (
+from deeppseudopot_jax.files.results.figures import (
     monte_carlo_figure,
     save,
     temperature_walk_figure,

@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 from samples import bands, bands_at, cost_and_gradient
 
 from deeppseudopot_jax import build_problem, initial_params, read_bundle
-from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.costs.bands import cost_of_bands
+from deeppseudopot_jax.costs.interface import Evaluated
 from deeppseudopot_jax.potentials.state_dict import to_state_dict
 
 TOLERANCE = 1e-8  # eV
@@ -32,7 +33,7 @@ def test_zunger_form_without_and_with_the_long_range_tail(reference_bundle, gold
     assert problem.n_waves == (int(reference["N"]),)
     close(bands(problem, params)[0], reference["E"])
     assert bundle.species == ("Cd", "Se")
-    with_tail = {**params, "long_range": jnp.array([0.15, -0.15])}
+    with_tail = params.updated({"long_range": jnp.array([0.15, -0.15])})
     found = bands(problem, with_tail)[0]
     close(found, np.load(golden / "cdse_long_range.npz")["E"])
     assert np.abs(found - reference["E"]).max() > 1e-3
@@ -51,7 +52,7 @@ def test_four_compounds(four_compounds, golden):
     found = bands(problem, params)
     for i in range(4):
         close(found[i], reference[f"E{i}"])
-    total = float(loss_of_energies(problem, params, found))
+    total = float(cost_of_bands(problem)(problem, params, Evaluated(found)))
     assert f"{total:.4f}" == "328.5544"
     assert total == pytest.approx(float(reference["loss"]), rel=1e-10)
     analytic = build_problem(four_compounds, local="zunger")
@@ -94,7 +95,7 @@ def test_spin_orbit_crystal(reference_bundle, golden, local, key, total):
     params = initial_params(bundle, problem)
     found = bands(problem, params)
     close(found[0], reference[key])
-    assert f"{float(loss_of_energies(problem, params, found)):.4f}" == str(total)
+    assert f"{float(cost_of_bands(problem)(problem, params, Evaluated(found))):.4f}" == str(total)
     if local == "zunger":
         strain = (float(reference["ratio"]) - 1.0) * jnp.eye(3)
         k_points = problem.groups[0].k_points[0, :1]

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from samples import bands_at, bundle_of, cost_and_gradient, random_system, slope, zinc_blende
 
 from deeppseudopot_jax import build_problem, energies, energies_at, initial_params
+from deeppseudopot_jax.parameters import COLUMNS, from_channels
 from deeppseudopot_jax.problem import Problem
 
 GAMMA_POINT = [[0.0, 0.0, 0.0]]
@@ -33,7 +34,6 @@ CASES = {  # name: (system, strain tensor, whether levels are degenerate, settin
         {"strain": True, **NETWORK},
     ),
 }
-PARAMETERS = ("local", "long_range", "spin_orbit", "nonlocal", "strain")
 
 
 def cost(problem: Problem, inputs: dict) -> jax.Array:
@@ -42,7 +42,7 @@ def cost(problem: Problem, inputs: dict) -> jax.Array:
     The degenerate systems have equal weights and references, so their cost is symmetric in the
     levels of a multiplet and has a derivative where those cross.
     """
-    params = {name: inputs[name] for name in PARAMETERS}
+    params = from_channels({name: inputs[name] for name in COLUMNS})
     found = energies_at(problem, params, 0, inputs["k_points"], inputs["deformation"])
     target = problem.targets[0]
     return jnp.sum(target.weights * (found - target.reference) ** 2)

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from samples import bands, bundle_of, literal_matrix, random_system
+from samples import bands, bundle_of, literal_matrix, random_system, waves_of
 
 from deeppseudopot_jax import build_problem, form_factors, initial_params
-from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.crystal import cell_volume, reciprocal_lattice
-from deeppseudopot_jax.hamiltonian.assemble import Hamiltonian, build_field, hamiltonian_at
+from deeppseudopot_jax.hamiltonian.assemble import AtK, Hamiltonian, build_field, hamiltonian_at
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle
 from deeppseudopot_jax.units import HARTREE_IN_EV
@@ -30,7 +29,8 @@ def hamiltonian(
     field = build_field(tables, problem.channels, params, strain)
     own_set = 0 if len(tables.wave_mask) == 1 else k_index
     waves = tables.wave_integers[own_set], tables.wave_mask[own_set]
-    return hamiltonian_at(tables, problem.channels, field, group.k_points[member, k_index], *waves)
+    k_point = group.k_points[member, k_index]
+    return hamiltonian_at(AtK(tables, problem.channels.separable, field, k_point, *waves))
 
 
 matrix_at = jax.jit(lambda *arguments: hamiltonian(*arguments).matrix(), static_argnums=2)
@@ -116,7 +116,7 @@ def test_free_electrons():
     nothing = jax.tree.map(jnp.zeros_like, initial_params(bundle, problem))
     (system,) = bundle.systems
     reciprocal = reciprocal_lattice(system.crystal.lattice)
-    integers = plane_waves(system, "G_full").integers[0]
+    integers = waves_of(system, "G_full").integers[0]
     for k_point, levels in zip(system.k_points, bands(problem, nothing)[0], strict=True):
         kinetic = np.sort(np.sum(((k_point + integers) @ reciprocal) ** 2, axis=1) / 2.0)
         expected = HARTREE_IN_EV * np.repeat(kinetic, 2)[:14]

@@ -10,7 +10,9 @@ import pytest
 from samples import bands, bundle_of, cost_and_gradient, random_system
 
 from deeppseudopot_jax import build_problem, initial_params, loss
-from deeppseudopot_jax.losses import band_loss, loss_of_energies, magnitude_penalty, tail_penalty
+from deeppseudopot_jax.costs.bands import band_residuals, cost_of_bands
+from deeppseudopot_jax.costs.interface import Evaluated
+from deeppseudopot_jax.costs.penalties import magnitude_penalty, tail_penalty
 
 
 def ready(*systems, seed: int = 0, **settings: object) -> tuple:
@@ -23,11 +25,16 @@ def ready(*systems, seed: int = 0, **settings: object) -> tuple:
 whole_loss = jax.jit(loss)
 
 
+def band_loss(energies, target) -> jax.Array:
+    """The squares of one system's band errors."""
+    return jnp.sum(band_residuals(energies, target) ** 2)
+
+
 def potential(bundle, problem, params):
     """v(q) of the short-range model for the literal penalties."""
     if bundle.settings.trains_coefficients:
         return lambda q: np.stack([literal.zunger(q, row) for row in bundle.coefficients])
-    return lambda q: np.asarray(problem.local.apply(params["local"], jnp.asarray(q)))
+    return lambda q: np.asarray(problem.local.apply(params.local, jnp.asarray(q)))
 
 
 @pytest.mark.parametrize("relative_band", [None, 0, 4])
@@ -133,7 +140,9 @@ def test_penalties_count_once_per_k_point_of_all_systems():
     penalties = float(tail_penalty(problem, params) + magnitude_penalty(problem, params))
     assert penalties > 1e-3 * fit
     assert found == pytest.approx(fit + 5 * penalties, rel=1e-12)
-    assert found == pytest.approx(float(loss_of_energies(problem, params, levels)), rel=1e-12)
+    assert found == pytest.approx(
+        float(cost_of_bands(problem)(problem, params, Evaluated(levels))), rel=1e-12
+    )
 
 
 def test_weights_are_not_renormalised():

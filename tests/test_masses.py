@@ -10,10 +10,9 @@ from samples import bundle_of, random_system, slope, zinc_blende
 from deeppseudopot_jax import build_problem, initial_params
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
-from deeppseudopot_jax.hamiltonian.assemble import build_field
+from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
 from deeppseudopot_jax.observables.masses import curvatures, effective_masses, neighbour_masses
-from deeppseudopot_jax.observables.points import contents_at, listed_points
-from deeppseudopot_jax.observables.states import build_hamiltonian
+from deeppseudopot_jax.observables.points import listed_points, point_at
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
 DIRECTION = np.array([1.0, 2.0, -0.5])
@@ -38,8 +37,8 @@ def energies_along(problem, params, distances) -> np.ndarray:
     @jax.jit
     def levels(field, points, distance):
         moved = points.replace(k_points=points.k_points + distance * step)
-        contents = contents_at(moved, problem.channels, field, 0)
-        return jnp.linalg.eigvalsh(build_hamiltonian(contents).matrix())
+        contents = point_at(moved, problem.channels, field, 0)
+        return jnp.linalg.eigvalsh(hamiltonian_at(contents).matrix())
 
     found = np.array([levels(field, points, distance) for distance in distances])
     return np.repeat(found, 2 // points.tables.n_spin, axis=1)
@@ -48,7 +47,7 @@ def energies_along(problem, params, distances) -> np.ndarray:
 def test_free_electrons_have_mass_one():
     problem, params = made(lambda rng: random_system(rng, n_bands=4), spin_orbit=True)
     free = jax.tree.map(jnp.zeros_like, params)
-    free["local"] = params["local"].at[:, 0].set(0.0)
+    free = free.updated({"local": params.local.at[:, 0].set(0.0)})
     found = effective_masses(problem, free, 0, 0, (0, 3), jnp.asarray(DIRECTION))
     assert_allclose(found, 1.0, rtol=1e-12)
 

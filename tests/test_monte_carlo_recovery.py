@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.workflows import run
+from deeppseudopot_jax.run.workflows import run
 
 GRADIENT = """PPmodel = ZeroFunction
 hiddenLayers = 1

@@ -5,25 +5,22 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from samples import bands, bundle_of, random_system
+from samples import bands, bundle_of, cost_of_parameters, random_system, square, states_of
 
 from deeppseudopot_jax import build_problem, initial_params, loss
-from deeppseudopot_jax.cost_terms import Sum
-from deeppseudopot_jax.eigensolvers.dense import Dense, dense
-from deeppseudopot_jax.losses import loss_of_energies
-from deeppseudopot_jax.montecarlo.cost import (
-    BandEvaluation,
-    MeanErrors,
-    mean_band_error,
-    mean_gap_error,
-    spin_orbit_penalty,
-    start_of,
+from deeppseudopot_jax.costs.bands import (
+    BandErrors,
+    cost_of_bands,
+    mean_band_residuals,
+    mean_gap_residuals,
 )
+from deeppseudopot_jax.costs.interface import Cost, Evaluated
+from deeppseudopot_jax.costs.penalties import LargeSpinOrbit
+from deeppseudopot_jax.eigensolvers.dense import dense
+from deeppseudopot_jax.eigensolvers.iterative import Iterative
+from deeppseudopot_jax.montecarlo.evaluation import BandEvaluation, Left, start_of
 from deeppseudopot_jax.montecarlo.screening import RitzScreen, ritz_levels
-from deeppseudopot_jax.observables.states import levels_of, solve
-
-Partial = jax.tree_util.Partial
-TRAINING_LOSS = Partial(loss_of_energies)
+from deeppseudopot_jax.observables.states import levels_of
 
 
 def ready(*systems, seed: int = 0, solver=dense, **settings) -> tuple:
@@ -62,61 +59,68 @@ def test_mean_errors_are_the_literal_sums(with_spin):
                     gaps += system.k_weights[k] * weight * (next_error - error) ** 2
         band_sum += total / (n_k * n)
         gap_sum += gaps / (n_k * (n - 1))
-    for measure, expected in ((mean_band_error, band_sum), (mean_gap_error, gap_sum)):
-        assert float(MeanErrors(measure)(problem, params, found)) == pytest.approx(
-            expected, rel=1e-12
-        )
+    for measure, expected in ((mean_band_residuals, band_sum), (mean_gap_residuals, gap_sum)):
+        total = square(BandErrors(measure), problem, params, found)
+        assert float(total) == pytest.approx(expected, rel=1e-12)
 
 
 def test_gaps_forget_a_shift_and_need_two_bands(with_spin):
     (problem, _), systems = with_spin
     reference = jnp.asarray(systems[0].reference_energies)
-    assert float(mean_gap_error(reference + 2.0, problem.targets[0])) < 1e-28
+    gaps = mean_gap_residuals(reference + 2.0, problem.targets[0])
+    assert float(jnp.sum(gaps**2)) < 1e-28
     single, _ = ready(random_system(np.random.default_rng(0), n_bands=1))
     with pytest.raises(ValueError, match="two bands at least"):
-        mean_gap_error(jnp.zeros((2, 1)), single.targets[0])
+        mean_gap_residuals(jnp.zeros((2, 1)), single.targets[0])
 
 
-def doubled(problem, params, bands):
-    return 2.0 * jnp.sum(params["strain"])
+def doubled(params):
+    return 2.0 * jnp.sum(params.strain)
 
 
 def test_terms_are_added(with_spin):
     (problem, params), _ = with_spin
-    params = params | {"spin_orbit": jnp.asarray([7.9, 8.5, 10.0]), "strain": jnp.arange(3.0)}
+    params = params.updated(
+        {"spin_orbit": jnp.asarray([7.9, 8.5, 10.0]), "strain": jnp.arange(3.0)}
+    )
     found = bands(problem, params)
-    assert float(spin_orbit_penalty(problem, params, found)) == pytest.approx(5.0 + 20.0)
-    plain = MeanErrors(mean_band_error)
-    every = Sum((plain, Partial(spin_orbit_penalty), Partial(doubled)))
-    expected = float(plain(problem, params, found)) + 25.0 + 6.0
-    assert float(every(problem, params, found)) == pytest.approx(expected)
+    assert float(LargeSpinOrbit().value(problem, params)) == pytest.approx(5.0 + 20.0)
+    plain = BandErrors(mean_band_residuals)
+    penalties = (LargeSpinOrbit(), *cost_of_parameters(doubled).penalties)
+    every = Cost((plain,), penalties)
+    assert every.names == ("bands", "spin_orbit", "plain")
+    expected = float(square(plain, problem, params, found)) + 25.0 + 6.0
+    assert float(every(problem, params, Evaluated(found))) == pytest.approx(expected)
 
 
 def test_an_evaluation_is_the_training_loss_and_leaves_the_states(with_spin):
     (problem, params), _ = with_spin
     vectors, preconditioners = start_of(problem, params)
-    evaluate = BandEvaluation(problem, TRAINING_LOSS, preconditioners)
+    evaluate = BandEvaluation(problem, cost_of_bands(problem), preconditioners)
     new = changed(params, 0.05)
     states = jax.jit(evaluate.states)(new, vectors)
-    cost, vectors = jax.jit(evaluate.__call__)(new, vectors)
+    cost, left = jax.jit(evaluate.__call__)(new, evaluate.begin(vectors))
+    assert_allclose(left.values, [cost])
     assert float(cost) == pytest.approx(float(jax.jit(loss)(problem, new)), rel=1e-11)
     levels = jax.jit(levels_of)(problem, new, states)
-    assert_allclose(levels[0], jax.jit(ritz_levels)(problem, new, vectors)[0], atol=1e-6)
+    assert_allclose(levels[0], jax.jit(ritz_levels)(problem, new, left.vectors)[0], atol=1e-6)
 
 
-def test_states_that_are_not_found_have_no_cost(with_spin):
-    (problem, params), _ = with_spin
-    never = problem.replace(solver=Dense(accepted=0.0))
+def test_states_that_are_not_found_have_no_cost():
+    system = random_system(np.random.default_rng(1), max_kinetic_energy=4.0, n_bands=4)
+    hasty = Iterative(max_steps=0, dense_up_to=0, dense_start_up_to=0)
+    problem, params = ready(system, spin_orbit=True, solver=hasty)
+    assert problem.groups[0].tables.dimension > 100
     vectors, preconditioners = start_of(problem, params)
-    evaluate = BandEvaluation(never, TRAINING_LOSS, preconditioners)
-    cost, _ = jax.jit(evaluate.__call__)(params, vectors)
+    evaluate = BandEvaluation(problem, cost_of_bands(problem), preconditioners)
+    cost, _ = jax.jit(evaluate.__call__)(changed(params, 0.1), evaluate.begin(vectors))
     assert np.isnan(float(cost))
 
 
 def test_ritz_levels_are_bounds_with_an_error_of_second_order(with_spin):
     (problem, params), _ = with_spin
     vectors, _ = start_of(problem, params)
-    exact = jax.jit(lambda params: [x.energies for x in solve(problem, params)])
+    exact = jax.jit(lambda params: [x.energies for x in states_of(problem, params)])
     ritz = jax.jit(ritz_levels)
     errors = []
     for size in (0.02, 0.01):
@@ -130,9 +134,10 @@ def test_ritz_levels_are_bounds_with_an_error_of_second_order(with_spin):
 
 def test_the_screen_at_its_own_point_is_the_cost(with_spin):
     (problem, params), _ = with_spin
-    screen = jax.jit(RitzScreen(problem, TRAINING_LOSS).__call__)
-    vectors, _ = start_of(problem, params)
+    screen = jax.jit(RitzScreen(problem, cost_of_bands(problem)).__call__)
+    start = start_of(problem, params)
+    left = Left(start.vectors, jnp.zeros(1))
     exact = jax.jit(loss)
-    assert float(screen(params, vectors)) == pytest.approx(float(exact(problem, params)), rel=1e-5)
+    assert float(screen(params, left)) == pytest.approx(float(exact(problem, params)), rel=1e-5)
     near = changed(params, 0.02)
-    assert float(screen(near, vectors)) == pytest.approx(float(exact(problem, near)), rel=0.05)
+    assert float(screen(near, left)) == pytest.approx(float(exact(problem, near)), rel=0.05)

@@ -8,13 +8,13 @@ from numpy.testing import assert_array_equal
 from toy_sampling import HARMONIC, KERNELS, START, evaluate, made, schedule_of, x_of
 
 from deeppseudopot_jax.montecarlo.constraints import Constrained
-from deeppseudopot_jax.montecarlo.interface import Kernel, Level, Proposal
+from deeppseudopot_jax.montecarlo.interface import Kernel, Proposal, Temperature
 from deeppseudopot_jax.montecarlo.metropolis import Metropolis
 from deeppseudopot_jax.montecarlo.schedule import alternating, ladder
 from deeppseudopot_jax.montecarlo.tempering import Tempering, best, run_chunk
 
 Partial = jax.tree_util.Partial
-LEVEL = Level(jnp.asarray(2.0), jnp.asarray(1.0))
+LEVEL = Temperature(jnp.asarray(2.0), jnp.asarray(1.0))
 
 
 def plain(tree):

@@ -16,6 +16,7 @@ from deeppseudopot_jax.montecarlo.constraints import (
 )
 from deeppseudopot_jax.montecarlo.interface import Move
 from deeppseudopot_jax.montecarlo.network_moves import MODES, network_move
+from deeppseudopot_jax.parameters import Parameters, from_channels
 from deeppseudopot_jax.potentials.networks import NetworkModel
 
 EPS = 0.1
@@ -26,21 +27,22 @@ ONE = jnp.asarray(1.0)
 KEYS = jax.random.split(jax.random.key(5), 4000)
 
 
-def coefficients(dtype="float64") -> dict:
+def coefficients(dtype="float64") -> Parameters:
     shapes = {"local": (3, 4), "long_range": (3,), "spin_orbit": (3,), "nonlocal": (3, 2)}
     rng = np.random.default_rng(1)
     params = {name: rng.uniform(1.0, 2.0, size=shape) for name, shape in shapes.items()}
-    return jax.tree.map(lambda x: jnp.asarray(x, dtype), params | {"strain": np.ones(3)})
+    params = from_channels(params | {"strain": np.ones(3)})
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype), params)
 
 
 @cache
-def network(dtype="float64") -> dict:
+def network(dtype="float64") -> Parameters:
     """Initialised without compiling flax's initialisers."""
     model = NetworkModel("Net_relu_bn", (7, 5), 3)
     shapes = jax.eval_shape(lambda key: model.init(key, jnp.dtype(dtype)), jax.random.key(0))
     rng = np.random.default_rng(2)
     variables = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), shapes)
-    return coefficients(dtype) | {"local": variables}
+    return coefficients(dtype).updated({"local": variables})
 
 
 def network_case(mode: int) -> tuple:
@@ -63,7 +65,7 @@ MOVES = {
 
 
 @jax.jit
-def many(move: Move, keys: jax.Array, params: dict, step_factor: jax.Array):
+def many(move: Move, keys: jax.Array, params: Parameters, step_factor: jax.Array):
     """One proposal per key."""
     return jax.vmap(lambda key: move(key, params, step_factor))(keys)
 
@@ -112,12 +114,12 @@ def test_a_move_keeps_shapes_and_dtypes(case, dtype):
         assert (new.shape, new.dtype) == (old.shape, old.dtype)
 
 
-def draws(move: Move, params: dict) -> dict:
+def draws(move: Move, params: Parameters) -> dict:
     """The results of many proposals from the same place."""
     return many(move, KEYS, params, ONE).params
 
 
-def kernels_of(params: dict) -> list:
+def kernels_of(params: Parameters) -> list:
     return [np.asarray(x) for x in jax.tree.leaves(params["local"]["params"])]
 
 
@@ -135,7 +137,9 @@ def changes(mode: int, weights: float, coefficient: float = 2.0) -> tuple[list, 
     """(w' - w) of a network whose weights are all the same, and of its a5, over many draws."""
     local = network()["local"]
     same = jax.tree.map(lambda x: jnp.full_like(x, weights), local["params"])
-    params = network() | {"local": local | {"params": same}, "spin_orbit": jnp.full(3, coefficient)}
+    params = network().updated(
+        {"local": local | {"params": same}, "spin_orbit": jnp.full(3, coefficient)}
+    )
     found = draws(network_move(mode, EPS, True, jnp.dtype("float64")), params)
     spin_orbit = np.asarray(found["spin_orbit"]) - coefficient
     return [leaf - weights for leaf in kernels_of(found)], spin_orbit
@@ -212,7 +216,7 @@ def test_every_system_stays_neutral(composition, free):
     composition = jnp.asarray(composition, float)
     params = coefficients()
     move = uniform_steps(SIZES, composition)
-    assert np.linalg.matrix_rank(move.steps.neutral, tol=1e-12) == free
+    assert np.linalg.matrix_rank(move.neutral, tol=1e-12) == free
     for key in jax.random.split(jax.random.key(0), 20):
         found = move(key, params, ONE).params
         charge = composition @ (found["long_range"] - params["long_range"])
@@ -233,7 +237,7 @@ def test_a_species_without_a_step_keeps_its_charge():
 
 
 def test_negative_spin_orbit_is_forbidden():
-    params = coefficients() | {"spin_orbit": jnp.asarray([0.0, 1.0, 2.0])}
+    params = coefficients().updated({"spin_orbit": jnp.asarray([0.0, 1.0, 2.0])})
     sizes = np.where(np.arange(9) == 5, np.array([[0.0], [1.5], [0.1]]), 0.0)
     move = Constrained(uniform_steps(sizes, COMPOSITION), (spin_orbit_is_not_negative,))
     found = many(move, KEYS, params, ONE)

@@ -9,10 +9,11 @@ from numpy.testing import assert_allclose
 from samples import bundle_of, random_system
 
 from deeppseudopot_jax import build_problem, initial_params, loss
+from deeppseudopot_jax.costs.bands import BandErrors, mean_band_residuals, mean_gap_residuals
+from deeppseudopot_jax.costs.choice import monte_carlo_cost
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.montecarlo.constraints import Constrained
-from deeppseudopot_jax.montecarlo.cost import MeanErrors, mean_band_error, mean_gap_error, start_of
-from deeppseudopot_jax.montecarlo.fitted import make_costs
+from deeppseudopot_jax.montecarlo.evaluation import BandEvaluation, start_of
 from deeppseudopot_jax.montecarlo.options import make_move, make_sampler, plans
 from deeppseudopot_jax.montecarlo.tempering import best, run_chunk
 from deeppseudopot_jax.settings import Settings
@@ -110,14 +111,14 @@ def test_moves_of_a_bundle():
     problem = build_problem(made, solver=dense)
     move = make_move(made, None, problem)
     assert isinstance(move, Constrained)
-    steps = move.move.steps
+    steps = move.move.sizes
     assert_allclose(steps.local, np.abs(made.coefficients[:, :4]) / 100.0)
     assert not np.asarray(steps.strain).any()
     strained = bundle(spin_orbit=True, strain=True)
     deforming = replace(OPTIONS, fit_deformation=True)
-    assert np.asarray(make_move(strained, deforming, problem).move.steps.strain).all()
+    assert np.asarray(make_move(strained, deforming, problem).move.sizes.strain).all()
     given = replace(made, step_sizes=np.full((2, 9), 0.5))
-    assert_allclose(make_move(given, None, problem).move.steps.nonlocal_, 0.5)
+    assert_allclose(make_move(given, None, problem).move.sizes.nonlocal_, 0.5)
     negative = replace(made, coefficients=-made.coefficients)
     with pytest.raises(ValueError, match="not negative"):
         make_move(negative, None, problem)
@@ -128,14 +129,18 @@ def test_moves_of_a_bundle():
 def test_costs_of_a_bundle():
     made = bundle(spin_orbit=True)
     problem = build_problem(made, solver=dense)
-    for options, measure in ((None, mean_band_error), (OPTIONS, mean_band_error),
-                             (replace(OPTIONS, optimize_gaps=True), mean_gap_error)):  # fmt: skip
-        costs = make_costs(made, options, problem)
-        assert costs.exact.costs[0] == MeanErrors(measure) and len(costs.exact.costs) == 2
-        assert costs.of_bands == costs.exact
+    gaps = replace(OPTIONS, optimize_gaps=True)
+    for options, measure in (
+        (None, mean_band_residuals),
+        (OPTIONS, mean_band_residuals),
+        (gaps, mean_gap_residuals),
+    ):
+        cost = monte_carlo_cost(made, options, problem)
+        assert cost.terms == (BandErrors(measure),) and cost.names == ("bands", "spin_orbit")
+        assert cost.of_bands == cost
     for system in (replace(made.systems[0], reference_energies=None),):
         with pytest.raises(ValueError, match=r"expBandStruct_0\.par is missing"):
-            make_costs(replace(made, systems=(system,)), None, problem)
+            monte_carlo_cost(replace(made, systems=(system,)), None, problem)
 
 
 def test_a_tempered_run_of_the_coefficients_with_delayed_acceptance():
@@ -145,11 +150,12 @@ def test_a_tempered_run_of_the_coefficients_with_delayed_acceptance():
     problem = build_problem(made, solver=dense)
     params = initial_params(made, problem)
     (plan,) = plans(made)
-    costs = make_costs(made, plan.options, problem)
+    cost = monte_carlo_cost(made, plan.options, problem)
     vectors, preconditioners = start_of(problem, params)
     move = make_move(made, plan.options, problem)
-    sampler = make_sampler(plan, problem, move, costs, preconditioners)
-    state = sampler.init(jax.random.key(0), params, vectors, plan.schedule)
+    sampler = make_sampler(plan, problem, move, cost, preconditioners)
+    first = BandEvaluation(problem, cost, preconditioners).begin(vectors)
+    state = sampler.init(jax.random.key(0), params, first, plan.schedule)
     state, info = run_chunk(sampler, state, plan.n_steps)
     steps = jax.tree.map(np.asarray, info.history.info)
     assert steps.accepted.any() and (steps.evaluated.sum() < steps.evaluated.size)
@@ -158,14 +164,14 @@ def test_a_tempered_run_of_the_coefficients_with_delayed_acceptance():
     for step in (3, 19):
         for replica in (0, 1):
             there = jax.tree.map(lambda leaf, at=(step, replica): leaf[at], kept)
-            found = float(exact(there, vectors)[0])
+            found = float(exact(there, first)[0])
             assert steps.cost[step, replica] == pytest.approx(found, rel=1e-9)
     charge = kept["long_range"] @ np.asarray(problem.composition[0])
     assert_allclose(charge, charge[0, 0], atol=1e-12)
     assert kept["spin_orbit"].min() >= 0.0
     found, lowest = best(state)
     assert float(lowest) <= float(steps.cost.min())
-    assert float(exact(found, vectors)[0]) == pytest.approx(float(lowest), rel=1e-9)
+    assert float(exact(found, first)[0]) == pytest.approx(float(lowest), rel=1e-9)
 
 
 def test_a_network_moves_on_its_training_loss():
@@ -174,9 +180,10 @@ def test_a_network_moves_on_its_training_loss():
     params = initial_params(made, problem)
     (plan,) = plans(made)
     vectors, preconditioners = start_of(problem, params)
-    parts = make_move(made, None, problem), make_costs(made, None, problem), preconditioners
+    parts = make_move(made, None, problem), monte_carlo_cost(made, None, problem), preconditioners
     sampler = make_sampler(plan, problem, *parts)
-    state = sampler.init(jax.random.key(0), params, vectors, plan.schedule)
+    first = BandEvaluation(problem, parts[1], preconditioners).begin(vectors)
+    state = sampler.init(jax.random.key(0), params, first, plan.schedule)
     assert float(state.replicas.cost[0]) == pytest.approx(float(jax.jit(loss)(problem, params)))
     state, info = run_chunk(sampler, state, 10)
     assert np.asarray(info.history.info.evaluated).all()

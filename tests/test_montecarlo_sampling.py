@@ -65,10 +65,10 @@ class ForgetsTheWayBack(DelayedAcceptance):
     """The form for a screen that is the same everywhere, which this one is not."""
 
     def settle(self, key, replica, attempt):
-        found = self._evaluated(attempt.params, replica.aux.aux, replica.level)
-        log_pi = log_boltzmann_ratio(replica.level, found.cost, replica.cost)
+        found = self._evaluated(attempt.params, replica.aux.aux, replica.temperature)
+        log_pi = log_boltzmann_ratio(replica.temperature, found.cost, replica.cost)
         screened = self.screen(attempt.params, replica.aux.aux)
-        log_pi_screen = log_boltzmann_ratio(replica.level, screened, replica.aux.screened)
+        log_pi_screen = log_boltzmann_ratio(replica.temperature, screened, replica.aux.screened)
         return accept_or_revert(key, log_pi - log_pi_screen, found, replica)
 
 

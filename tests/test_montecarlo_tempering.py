@@ -119,8 +119,8 @@ def test_burning_in_evens_the_swap_rates_out_and_then_stops():
 
 def test_levels_of_schedules():
     def betas_of(schedule, steps):
-        level = jax.vmap(schedule.level, in_axes=(0, None))(jnp.asarray(steps), 0)
-        return list(zip(level.beta.tolist(), level.step_factor.tolist(), strict=True))
+        temperature = jax.vmap(schedule.temperature, in_axes=(0, None))(jnp.asarray(steps), 0)
+        return list(zip(temperature.beta.tolist(), temperature.step_factor.tolist(), strict=True))
 
     back_and_forth = alternating([100.0, 1.0], [2, 3], [1.0, 0.5])
     expected = [(100.0, 1.0)] * 2 + [(1.0, 0.5)] * 3
@@ -131,7 +131,7 @@ def test_levels_of_schedules():
     assert [beta for beta, _ in betas_of(annealing(7.0, []), [0, 9])] == [7, 7]
     three = ladder([4.0, 2.0, 1.0], [1.0, 2.0, 4.0])
     assert three.n_rungs == 3
-    assert float(three.level(jnp.asarray(17), jnp.asarray(2)).step_factor) == 4.0
+    assert float(three.temperature(jnp.asarray(17), jnp.asarray(2)).step_factor) == 4.0
     assert_allclose(geometric(100.0, 1.0, 3), [100.0, 10.0, 1.0], rtol=1e-14)
     assert geometric(5.0, 5.0, 1) == [5.0]
 

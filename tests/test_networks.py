@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from samples import bundle_of, random_system
 
 from deeppseudopot_jax import build_problem, initial_params
-from deeppseudopot_jax.bundle.torch_pickle import read_state_dict
+from deeppseudopot_jax.files.torch_pickle import read_state_dict
 from deeppseudopot_jax.potentials.networks import CATALOGUE, EnvelopeOptions, NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict, to_state_dict
 

@@ -7,20 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from samples import bands, bundle_of, random_system
+from samples import bands, bundle_of, random_system, square
 
 from deeppseudopot_jax import build_problem, initial_params, read_bundle
+from deeppseudopot_jax.costs.couplings import coupling_errors, mean_of_system
+from deeppseudopot_jax.costs.deformation import deformation_errors
+from deeppseudopot_jax.costs.interface import Cost, Evaluated
+from deeppseudopot_jax.costs.masses import mass_errors
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.eigensolvers.dense import dense
-from deeppseudopot_jax.observable_costs import (
-    coupling_cost,
-    coupling_fits,
-    deformation_cost,
-    deformation_fits,
-    mass_cost,
-    mass_fits,
-    mean_coupling_cost,
-)
 from deeppseudopot_jax.observables.couplings import couplings
 from deeppseudopot_jax.observables.deformation import deformation_potentials
 from deeppseudopot_jax.types import CouplingTarget, DeformationTarget
@@ -62,30 +57,33 @@ def case():
 
 def test_deformation_cost_is_the_weighted_sum_of_squares(case):
     bundle, problem, params = case
-    fits = deformation_fits(bundle, (0, 1))
-    assert [fit.system for fit in fits] == [1]
+    term = deformation_errors(bundle, (0, 1))
+    assert [fit.system_index for fit in term.fits] == [1]
     found = potentials(problem, params, 1, ROWS)
     expected = 2.0 * (found[0] + 3.0) ** 2 + 0.5 * (found[1] - 4.0) ** 2
-    assert_allclose(jax.jit(deformation_cost)(problem, params, fits), expected, rtol=1e-12)
+    found = square(term, problem, params, bands(problem, params))
+    assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_coupling_costs_count_what_is_given(case):
     bundle, problem, params = case
-    fits = coupling_fits(bundle, problem, (0, 1))
-    found = np.asarray(couplings_of(problem, params, fits[0].tables))
+    term = coupling_errors(bundle, problem, (0, 1))
+    found = np.asarray(couplings_of(problem, params, term.fits[0].tables))
     errors = np.stack(
         [found[:, 1, 1, 1] - [0.3, 0.4], found[:, 0, 0, 0] - [0.1, 0.2]]  # magnitudes
     )
     total = np.sum(Q_WEIGHTS * errors**2)
     n_k = len(bundle.systems[1].k_points)
-    assert_allclose(jax.jit(coupling_cost)(problem, params, fits), n_k * total, rtol=1e-12)
-    assert_allclose(jax.jit(mean_coupling_cost)(problem, params, fits), total / 4, rtol=1e-12)
+    assert_allclose(square(term, problem, params, []), n_k * total, rtol=1e-12)
+    mean = coupling_errors(bundle, problem, (0, 1), mean_of_system)
+    assert_allclose(square(mean, problem, params, []), total / 4, rtol=1e-12)
 
 
 def test_mass_cost_compares_with_the_masses_of_the_reference(case):
     bundle, problem, params = case
     system = bundle.systems[1]
-    (fit,) = mass_fits(bundle, problem, [1], weight=0.7)
+    term = mass_errors(bundle, problem, [1])
+    (fit,) = term.fits
     assert fit.points == (0, 1)  # the gap comes first: its neighbour comes after it
     step = np.diff(system.k_points, axis=0)[0] @ reciprocal_lattice(system.crystal.lattice)
 
@@ -95,24 +93,26 @@ def test_mass_cost_compares_with_the_masses_of_the_reference(case):
 
     levels = bands(problem, params)
     errors = masses(np.asarray(levels[1])) - masses(system.reference_energies)
-    assert_allclose(mass_cost(levels, (fit,)), 0.7 * np.sum(errors**2), rtol=1e-10)
+    found = square(term, problem, params, levels)
+    assert_allclose(found, np.sum(errors**2), rtol=1e-10)
     later = dataclasses.replace(
         bundle, systems=(bundle.systems[0], dataclasses.replace(system, gap_k_point=1))
     )
-    assert mass_fits(later, problem, [1])[0].points == (1, 0)
+    assert mass_errors(later, problem, [1]).fits[0].points == (1, 0)
 
 
 def test_costs_of_replicas_are_a_batch_with_gradients(case):
     bundle, problem, params = case
-    fits = deformation_fits(bundle, (0, 1)), coupling_fits(bundle, problem, (0, 1))
+    couplings = coupling_errors(bundle, problem, (0, 1), mean_of_system)
+    terms = Cost((deformation_errors(bundle, (0, 1)), couplings))
 
-    def cost(one, problem, fits):
-        return deformation_cost(problem, one, fits[0]) + mean_coupling_cost(problem, one, fits[1])
+    def cost(one, problem, terms):
+        return terms(problem, one, Evaluated(bands(problem, one)))
 
     replicas = jax.tree.map(lambda leaf: jnp.stack([leaf, 1.01 * leaf]), params)
     batched = jax.jit(jax.vmap(jax.value_and_grad(cost), (0, None, None)))
-    values, gradients = batched(replicas, problem, fits)
-    assert_allclose(values[0], jax.jit(cost)(params, problem, fits), rtol=1e-9)
+    values, gradients = batched(replicas, problem, terms)
+    assert_allclose(values[0], jax.jit(cost)(params, problem, terms), rtol=1e-9)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
     assert np.abs(gradients["local"]).max() > 0
 
@@ -134,9 +134,9 @@ def test_what_is_missing_is_refused(case):
         ({key: getattr(system, key)[:1] for key in of_k_points}, "neighbour"),
     ):
         with pytest.raises(ValueError, match=message):
-            mass_fits(changed(**changes), problem, [1])
+            mass_errors(changed(**changes), problem, [1])
     with pytest.raises(ValueError, match="qpoints_1"):
-        coupling_fits(changed(q_points=None), problem, (0, 1))
+        coupling_errors(changed(q_points=None), problem, (0, 1))
 
 
 def test_couplings_with_spin_orbit_of_a_real_bundle(reference_bundle):
@@ -147,7 +147,7 @@ def test_couplings_with_spin_orbit_of_a_real_bundle(reference_bundle):
     bundle = read_bundle(folder)
     problem = build_problem(bundle)
     params = initial_params(bundle, problem)
-    (fit,) = coupling_fits(bundle, problem, (0,))
+    (fit,) = coupling_errors(bundle, problem, (0,)).fits
     # k + q = (1, 1, 1) is Gamma, which is in the list.
     assert_allclose(fit.tables.points.k_points[1], 0.0)
     found = np.asarray(couplings_of(problem, params, fit.tables))

@@ -12,9 +12,9 @@ import numpy as np
 import parallel_worker
 import pytest
 
-from deeppseudopot_jax.bundle.torch_pickle import read_checkpoint
+from deeppseudopot_jax.files.torch_pickle import read_checkpoint
 from deeppseudopot_jax.parallel import best_system_split, device_mesh
-from deeppseudopot_jax.workflows import run
+from deeppseudopot_jax.run.workflows import run
 
 REPOSITORY = Path(__file__).parents[1]
 WORKER = Path(parallel_worker.__file__)

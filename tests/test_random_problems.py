@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from test_eigensolvers import ACCURACY, WANTED, always_iterative, random_matrix, with_spectrum
 
+from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, FOR_RESULTS
+
 BATCH = 50
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 
 scratch = jax.jit(jax.vmap(lambda operator: always_iterative(operator, WANTED)))
 warm = jax.jit(
-    jax.vmap(lambda operator, guess: always_iterative.following()(operator, WANTED, guess))
+    jax.vmap(lambda operator, guess: always_iterative(operator, WANTED, guess, FOR_GRADIENTS))
 )
 
 
@@ -41,12 +43,11 @@ def check(seed: int) -> None:
     ]
     operators = stacked([kinds[i % len(kinds)]() for i in range(BATCH)])
     states = scratch(operators)
-    assert wrong(states, operators, always_iterative.accepted, ACCURACY) == 0
+    assert wrong(states, operators, FOR_RESULTS.accepted, ACCURACY) == 0
     # A step to another operator, large enough for levels to cross.
     change = stacked([random_matrix(rng) for _ in range(BATCH)])
     moved = operators.replace(full=0.95 * operators.full + 0.05 * change.full)
-    following = always_iterative.following()
-    assert wrong(warm(moved, states), moved, following.accepted, 10 * ACCURACY) == 0
+    assert wrong(warm(moved, states), moved, FOR_GRADIENTS.accepted, 10 * ACCURACY) == 0
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from deeppseudopot_jax.results.atomic import ResultsError, ResultsFolder, atomic_path
+from deeppseudopot_jax.files.atomic import ResultsError, ResultsFolder, atomic_path
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
-from deeppseudopot_jax.results.atomic import atomic_path
+from deeppseudopot_jax.files.atomic import atomic_path
 with atomic_path(sys.argv[1]) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.bundle.torch_pickle import read_checkpoint, read_state_dict
+from deeppseudopot_jax.files.atomic import ResultsFolder
+from deeppseudopot_jax.files.results.checkpoints import write_adam_state, write_model
+from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict
-from deeppseudopot_jax.results.atomic import ResultsFolder
-from deeppseudopot_jax.results.checkpoints import write_adam_state, write_model
 
 
 @pytest.mark.parametrize("name", ["Net_relu_HeInit", "Net_He_BN", "ZeroFunction"])

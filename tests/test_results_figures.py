@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.results.figures import (
+from deeppseudopot_jax.files.results.figures import (
     BandPlot,
     PotentialPlot,
     band_figure,
@@ -207,7 +207,7 @@ def test_figures_vanish_with_their_last_reference():
 
 def test_neither_pyplot_nor_a_display_is_needed():
     program = (
-        "import sys, deeppseudopot_jax.results.figures; "
+        "import sys, deeppseudopot_jax.files.results.figures; "
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

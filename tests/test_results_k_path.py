@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from deeppseudopot_jax import read_bundle
-from deeppseudopot_jax.results.k_path import k_path
-from deeppseudopot_jax.results.symmetry_points import point_group, point_namer
+from deeppseudopot_jax.files.results.k_path import k_path
+from deeppseudopot_jax.files.results.symmetry_points import point_group, point_namer
 
 SIMPLE = np.eye(3)
 FACE_CENTRED = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
+from deeppseudopot_jax.files.results.snapshots import SnapshotError, read_snapshot, write_snapshot
 from deeppseudopot_jax.records import record, static
-from deeppseudopot_jax.results.snapshots import SnapshotError, read_snapshot, write_snapshot
 
 FACTS = {"inputs": "3f0d", "seed": "7"}
 
@@ -24,7 +24,7 @@ KILLED_WHILE_WRITING = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from deeppseudopot_jax.results.snapshots import write_snapshot
+from deeppseudopot_jax.files.results.snapshots import write_snapshot
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 write_snapshot(Path(sys.argv[1]), {"a": np.ones(10000)}, {})

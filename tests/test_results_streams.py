@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.results.atomic import ResultsError
-from deeppseudopot_jax.results.streams import Stream
+from deeppseudopot_jax.files.atomic import ResultsError
+from deeppseudopot_jax.files.results.streams import Stream
 
 HEADER = "costs of replica 0\nin eV^2"
 COLUMNS = {"step": "d", "cost": ".10e", "accepted": "d"}

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.bundle.coefficients import read_coefficients, read_tabulated_potential
-from deeppseudopot_jax.bundle.findings import Findings
-from deeppseudopot_jax.bundle.folder import InputsFolder
-from deeppseudopot_jax.bundle.text import read_document
-from deeppseudopot_jax.results import tables
+from deeppseudopot_jax.files.bundle.coefficients import read_coefficients, read_tabulated_potential
+from deeppseudopot_jax.files.bundle.folder import InputsFolder
+from deeppseudopot_jax.files.bundle.text import read_document
+from deeppseudopot_jax.files.findings import Findings
+from deeppseudopot_jax.files.results import tables
 
 
 def test_bands_have_five_decimals(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.results.transform import real_space_potential
+from deeppseudopot_jax.files.results.transform import real_space_potential
 
 Q = np.linspace(0.0, 20.0, 2048)
 

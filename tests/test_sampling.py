@@ -8,20 +8,20 @@ import pytest
 from numpy.testing import assert_allclose
 
 from deeppseudopot_jax import build_problem, initial_params
-from deeppseudopot_jax.bundle import BundleError, read_bundle
-from deeppseudopot_jax.montecarlo import chain as chain_module
+from deeppseudopot_jax.costs.choice import monte_carlo_cost
+from deeppseudopot_jax.costs.masses import mass_errors
+from deeppseudopot_jax.files.atomic import ResultsError
+from deeppseudopot_jax.files.bundle import BundleError, read_bundle
+from deeppseudopot_jax.files.results.snapshots import SnapshotError
 from deeppseudopot_jax.montecarlo.chain import Chain
-from deeppseudopot_jax.montecarlo.fitted import make_costs
-from deeppseudopot_jax.observable_costs import mass_fits
+from deeppseudopot_jax.observables import evaluation
 from deeppseudopot_jax.observables.bands import energies
 from deeppseudopot_jax.observables.couplings import couplings
 from deeppseudopot_jax.observables.deformation import deformation_potentials, deformation_rows
-from deeppseudopot_jax.outputs import Outputs
-from deeppseudopot_jax.results.atomic import ResultsError
-from deeppseudopot_jax.results.snapshots import SnapshotError
-from deeppseudopot_jax.sampling import stage
-from deeppseudopot_jax.sampling.files import ChainFiles
-from deeppseudopot_jax.workflows import run
+from deeppseudopot_jax.run.outputs import Outputs
+from deeppseudopot_jax.run.stages.sampling import stage
+from deeppseudopot_jax.run.stages.sampling.files import ChainFiles
+from deeppseudopot_jax.run.workflows import run
 
 GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\n"
 MONTE_CARLO = "mc_bool = 1\nmc_iter = 30\nmc_percentage = 0.02\nmc_beta = 50\n"
@@ -44,7 +44,7 @@ def short_chunks(monkeypatch):
     monkeypatch.setattr(stage, "_STEPS_PER_CHUNK", 10)
     for name in ("_SECONDS_BETWEEN_ROWS", "_SECONDS_BETWEEN_CHECKPOINTS"):
         monkeypatch.setattr(stage, name, -1.0)
-    monkeypatch.setattr(chain_module, "_FIRST_CHECKS", (10, 20))
+    monkeypatch.setattr(evaluation, "_FIRST_CHECKS", (10, 20))
 
 
 @pytest.fixture
@@ -122,7 +122,8 @@ def test_the_files_of_a_tempered_network(network):
     }  # fmt: skip
     assert expected <= {file.name for file in results.iterdir()}
     costs = np.loadtxt(results / "final_mc_cost.dat")
-    number, new, accepted, best, current = costs.T
+    number, new, accepted, best, current, bands = costs.T
+    assert_allclose(bands, current, rtol=1e-9)  # the only term of this cost
     np.testing.assert_array_equal(number, np.arange(31))
     assert (np.diff(best) <= 0).all() and (best <= np.fmin(new, current) + 1e-9).all()
     assert (new[accepted == 1] == current[accepted == 1]).all()
@@ -224,7 +225,7 @@ def test_bad_options_end_the_run_before_anything(tmp_path, config, files, messag
 
 
 def test_a_missed_level_is_found_and_told(tmp_path, monkeypatch, no_figures):
-    monkeypatch.setattr(chain_module, "largest_deviation", lambda *_: 1.0)
+    monkeypatch.setattr(evaluation, "largest_deviation", lambda *_: 1.0)
     run(make_inputs(tmp_path / "missed", ZERO + TEMPERED), tmp_path / "found")
     monkeypatch.undo()
     log = (tmp_path / "found" / "run.log").read_text()
@@ -258,11 +259,11 @@ def test_every_observable_can_be_in_the_cost(tmp_path, no_figures):
     rows = deformation_rows(system)
     found = deformation_potentials(problem, params, 0, rows)
     expected += 0.5 * np.sum((np.asarray(found) - [-3.0, -8.0]) ** 2)
-    costs = make_costs(bundle, bundle.monte_carlo_options[0], problem).exact.costs
-    (fit,) = costs[-1].fits
+    cost = monte_carlo_cost(bundle, bundle.monte_carlo_options[0], problem)
+    (fit,) = cost.terms[-1].fits
     differences = np.asarray(couplings(problem, params, fit.tables) - fit.values)
     expected += np.mean(differences[np.asarray(fit.given)] ** 2)
-    (masses,) = mass_fits(bundle, problem, [0])
+    (masses,) = mass_errors(bundle, problem, [0]).fits
     expected += np.sum(np.asarray(masses.found(bands[0]) - masses.masses) ** 2)
     assert start == pytest.approx(float(expected), rel=1e-6)
     second = np.loadtxt(tmp_path / "results" / "mcOpts2_final_mc_cost.dat")

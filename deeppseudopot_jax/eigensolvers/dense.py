@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental.buffer_callback import Buffer, ExecutionContext, buffer_callback
 from jaxtyping import Array, Complex, Float
 
-from deeppseudopot_jax.eigensolvers.interface import Operator, States
+from deeppseudopot_jax.eigensolvers.interface import FOR_RESULTS, Accuracy, Operator, States
 from deeppseudopot_jax.eigensolvers.lapack import lowest_eigenpairs
 
 
@@ -22,22 +22,18 @@ from deeppseudopot_jax.eigensolvers.lapack import lowest_eigenpairs
 class Dense:
     """Diagonalises the whole matrix; a matrix with NaN or infinite entries gives NaN states."""
 
-    accepted: float = float("inf")
-
-    def following(self) -> "Dense":
-        """Itself: it knows no accuracy but the best."""
-        return self
-
-    def for_energies(self) -> "Dense":
-        """The same solver."""
-        return self
-
     def first_guess(self, operator: Operator, n: int) -> None:
         """None is needed."""
 
-    def __call__(self, operator: Operator, n: int, guess: States | None = None) -> States:
-        """The `n` lowest states; `guess` is not needed."""
-        del guess
+    def __call__(
+        self,
+        operator: Operator,
+        n: int,
+        guess: States | None = None,
+        accuracy: Accuracy = FOR_RESULTS,
+    ) -> States:
+        """The `n` lowest states; neither guess nor accuracy is needed: it knows but the best."""
+        del guess, accuracy
         matrix = operator.matrix()
         energies, vectors = jax.lax.platform_dependent(
             matrix, cpu=lambda m: _lapack_subset(m, n), default=lambda m: _device(m, n)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from deeppseudopot_jax.eigensolvers.first_derivative import first_derivative_only
-from deeppseudopot_jax.eigensolvers.interface import Operator, Solver, States
+from deeppseudopot_jax.eigensolvers.interface import FOR_RESULTS, Operator, Solver, States
 
 
 @runtime_checkable
@@ -92,6 +92,5 @@ def _change(build: Build, contents: Any, tangents: Any, vectors: Array) -> Array
 def _accepted(solver: Solver, n: int, build: Build, contents: Any) -> States:
     """The wanted states alone; NaN energies where their residuals are not accepted."""
     states = solver(build(contents), n)
-    residuals = states.residuals[:n]
-    energies = jnp.where(residuals <= solver.accepted, states.energies[:n], jnp.nan)
-    return States(energies, states.vectors[:, :n], residuals)
+    energies = jnp.where(states.found(n, FOR_RESULTS), states.energies[:n], jnp.nan)
+    return States(energies, states.vectors[:, :n], states.residuals[:n])

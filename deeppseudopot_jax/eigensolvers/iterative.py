@@ -1,13 +1,13 @@
 """The iterative solver: dense where that is faster, LOBPCG everywhere else."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
 from deeppseudopot_jax.eigensolvers.dense import dense
-from deeppseudopot_jax.eigensolvers.interface import Operator, States
-from deeppseudopot_jax.eigensolvers.lobpcg import Accuracy, lobpcg
+from deeppseudopot_jax.eigensolvers.interface import FOR_RESULTS, Accuracy, Operator, States
+from deeppseudopot_jax.eigensolvers.lobpcg import lobpcg
 from deeppseudopot_jax.eigensolvers.preconditioner import low_part
 
 _SMALLEST_BASIS = 6
@@ -24,36 +24,16 @@ class Iterative:
     """Block iteration from the last states, or from those of a small part of the operator.
 
     Attributes:
-        accepted: largest residual norm (Ha) of a state that counts as found. Energies are then
-            wrong by about its square over the distance to the next level: 1e-4 Ha gives energies
-            to 1e-7 eV and gradients to 4e-6 (docs/performance.md).
-        tightest: residual norm (Ha) to converge to whatever the start.
-        fraction: of the start's residual that suffices, between these two bounds.
-        max_steps: a solve that needs more has failed, and its residuals say so.
+        max_steps: an ordinary solve that needs more has failed, and its residuals say so.
         spare: vectors beyond the wanted states; they watch for levels that come down.
         dense_up_to: dimension up to which dense is faster even with a guess.
         dense_start_up_to: dimension up to which dense is faster without one.
     """
 
-    accepted: float = 1e-5
-    tightest: float = 1e-6
-    fraction: float = 0.0
     max_steps: int = 60
     spare: int = 4
     dense_up_to: int = 150
     dense_start_up_to: int = 700
-
-    def following(self) -> "Iterative":
-        """The same solver for a potential on the move: as accurate as its steps require.
-
-        A vector wrong by a small fraction of its last change gives a gradient wrong by a small
-        fraction of the gradient's last change. As the steps shrink, accuracy grows.
-        """
-        return replace(self, accepted=1e-4, tightest=1e-5, fraction=0.03)
-
-    def for_energies(self) -> "Iterative":
-        """The same solver where residuals of 1e-4 Ha do, energies then being good to 1e-7 eV."""
-        return replace(self, accepted=1e-4, tightest=1e-4)
 
     def first_guess(self, operator: Operator, n: int) -> States | None:
         """Lowest states of the operator among its plane waves of lowest kinetic energy.
@@ -64,33 +44,39 @@ class Iterative:
             return None
         block = n + self.spare
         preconditioner, energies, vectors = low_part(operator, _LOW_ROWS * block)
-        shape = operator.diagonal().shape[0], block
+        shape = operator.kinetic_energies().shape[0], block
         noise = jax.random.normal(jax.random.key(0), shape, vectors.dtype)
         start = (_NOISE / shape[0] ** 0.5 * noise).at[preconditioner.rows].add(vectors[:, :block])
         unknown = jnp.full(block, jnp.inf, energies.dtype)
         return States(energies[:block], start, unknown, preconditioner)
 
-    def __call__(self, operator: Operator, n: int, guess: States | None = None) -> States:
+    def __call__(
+        self,
+        operator: Operator,
+        n: int,
+        guess: States | None = None,
+        accuracy: Accuracy = FOR_RESULTS,
+    ) -> States:
         """The `n` lowest states and the spare ones.
 
         Raises:
             ValueError: if `guess` is not what an earlier call for as many states returned.
         """
-        small = guess is None and operator.diagonal().shape[0] <= self.dense_start_up_to
+        small = guess is None and operator.kinetic_energies().shape[0] <= self.dense_start_up_to
         if small or self._is_dense(operator, n):
             return dense(operator, n)
         guess = guess or self.first_guess(operator, n)
-        shape = operator.diagonal().shape[0], n + self.spare
+        shape = operator.kinetic_energies().shape[0], n + self.spare
         if guess is None or guess.preconditioner is None or guess.vectors.shape != shape:
             found = None if guess is None else guess.vectors.shape
             raise ValueError(
                 f"the guess has shape {found}; {n} states of this operator need {shape}"
             )
-        accuracy = Accuracy(self.tightest, self.accepted, self.fraction, self.max_steps)
-        return lobpcg(operator, n, guess.vectors, guess.preconditioner, accuracy)
+        limit = self.max_steps * accuracy.effort
+        return lobpcg(operator, n, guess.vectors, guess.preconditioner, accuracy, limit)
 
     def _is_dense(self, operator: Operator, n: int) -> bool:
-        dimension = operator.diagonal().shape[0]
+        dimension = operator.kinetic_energies().shape[0]
         return dimension <= max(self.dense_up_to, _SMALLEST_BASIS * (n + self.spare))
 
 

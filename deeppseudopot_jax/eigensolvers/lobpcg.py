@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
-from deeppseudopot_jax.eigensolvers.interface import Operator, States
+from deeppseudopot_jax.eigensolvers.interface import Accuracy, Operator, States
 from deeppseudopot_jax.eigensolvers.preconditioner import Preconditioner
 from deeppseudopot_jax.eigensolvers.rayleigh_ritz import lowest_combinations, ritz_combinations
 from deeppseudopot_jax.eigensolvers.single_precision import single
@@ -36,15 +36,6 @@ _STEPS_IN_SINGLE_PRECISION = 10
 
 _NOTHING_NEW = 1e-6
 """Part of a direction outside the block below which it is rounding."""
-
-
-class Accuracy(NamedTuple):
-    """When to stop: residuals (Ha) below `fraction` of the first, but within the two bounds."""
-
-    tightest: float
-    loosest: float
-    fraction: float
-    max_steps: int
 
 
 class _Iteration(NamedTuple):
@@ -72,6 +63,7 @@ def lobpcg(
     guess: Complex[Array, "row block"],
     preconditioner: Preconditioner,
     accuracy: Accuracy,
+    max_steps: int | Int[Array, ""],
 ) -> States:
     """The `n` lowest states from a block of at least `n` start vectors.
 
@@ -83,14 +75,15 @@ def lobpcg(
         n: number of states whose residuals must become small.
         guess: start vectors; dependent ones give NaN.
         preconditioner: from this operator or one like it.
-        accuracy: when to stop; residuals tell whether the steps were enough.
+        accuracy: when to stop.
+        max_steps: when to give up; residuals tell whether the steps were enough.
     """
     light = single(operator)
 
     def unfinished(now: _Iteration) -> Array:
         accurate = jnp.all(now.residuals[:n] <= now.tolerance)
         settled = _spare_vectors_are_settled(now, n)
-        possible = (now.step < accuracy.max_steps) & jnp.isfinite(now.energies[0])
+        possible = (now.step < max_steps) & jnp.isfinite(now.energies[0])
         return possible & ~(accurate & settled)
 
     def in_need_of_a_step(now: _Iteration) -> Array:
@@ -98,7 +91,7 @@ def lobpcg(
 
     def corrections(now: _Iteration) -> Array:
         residuals = now.HX - now.X * now.energies
-        return preconditioner(residuals, now.energies, operator.diagonal())
+        return preconditioner(residuals, now.energies, operator.kinetic_energies())
 
     def step(now: _Iteration) -> _Iteration:
         return _step(light, corrections(now), now)
@@ -114,7 +107,7 @@ def lobpcg(
     def renewed(now: _Iteration) -> _Iteration:
         exact = _exact(operator, now.X)
         first = accuracy.fraction * jnp.max(exact.residuals[:n])
-        aim = jnp.clip(first, accuracy.tightest, accuracy.loosest)
+        aim = jnp.clip(first, accuracy.tightest, accuracy.accepted)
         aim = jnp.where(now.step == 0, aim, now.tolerance)
         exact = exact._replace(step=now.step, tolerance=aim)
         # What the product has confirmed must not be moved again, else the loop might never end.

@@ -60,8 +60,8 @@ def low_part(
     small, rows = operator.restricted(n)
     matrix = small.matrix()
     energies, vectors = hermitian_eigh(matrix)
-    offset = jnp.mean(jnp.diagonal(matrix).real - small.diagonal())
-    n_rows, n_low = operator.diagonal().shape[0], rows.shape[0]
+    offset = jnp.mean(jnp.diagonal(matrix).real - small.kinetic_energies())
+    n_rows, n_low = operator.kinetic_energies().shape[0], rows.shape[0]
     places = jnp.full(n_rows, n_low, rows.dtype).at[rows].set(jnp.arange(n_low, dtype=rows.dtype))
     light_energies, light_vectors = single((energies, vectors))
     preconditioner = Preconditioner(rows, places, light_energies, light_vectors, offset)

@@ -7,7 +7,6 @@ No sum over all states, no derivative of an eigenvector inside a multiplet.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,8 +17,13 @@ from jaxtyping import Array, Complex, Float, Int
 
 from deeppseudopot_jax.eigensolvers.conjugate_gradients import conjugate_gradients
 from deeppseudopot_jax.eigensolvers.first_derivative import first_derivative_only
-from deeppseudopot_jax.eigensolvers.interface import Operator, Solver, States
-from deeppseudopot_jax.eigensolvers.iterative import Iterative
+from deeppseudopot_jax.eigensolvers.interface import (
+    FOR_RESULTS,
+    Operator,
+    Solver,
+    States,
+    accurate_to,
+)
 
 DEGENERATE = 1e-5
 """Ha: levels closer than this are one multiplet, as in the reference code."""
@@ -27,9 +31,8 @@ DEGENERATE = 1e-5
 REACH = 5
 """Levels on either side of a level that are looked at: multiplets of up to six are complete."""
 
-_ACCEPTED = 1e-8
-"""Residual (Ha) of the states: matrix elements are wrong to first order in it, energies to
-second."""
+_FOR_ELEMENTS = accurate_to(1e-8, fraction=1.0)
+"""Matrix elements are wrong to first order in the residuals, energies to second."""
 
 _MAX_STEPS = 300
 
@@ -80,7 +83,7 @@ def resolve(
     operator does not split it.
 
     Args:
-        solver: the eigensolver (static); an iterative one is asked for tighter residuals.
+        solver: the eigensolver (static), asked for tighter residuals than for energies.
         n: number of states to solve for, from `window_size` (static).
         levels: indices of the levels (static).
         tolerance: energies that differ by less (Ha) belong to one multiplet (static).
@@ -170,10 +173,10 @@ def _solve_shifted(operator: Operator, multiplet: Multiplet, window: States, b: 
     def shifted(x: Array) -> Array:
         return above(operator.apply(x) - energy * x)
 
-    diagonal = operator.diagonal()
+    kinetic_of_row = operator.kinetic_energies()
     count = jnp.maximum(jnp.sum(multiplet.members), 1.0)
-    kinetic = jnp.sum(jnp.abs(psi) ** 2 * diagonal[:, None]) / count
-    damping = 1.0 / (diagonal + jnp.maximum(kinetic, 0.1))[:, None]
+    kinetic = jnp.sum(jnp.abs(psi) ** 2 * kinetic_of_row[:, None]) / count
+    damping = 1.0 / (kinetic_of_row + jnp.maximum(kinetic, 0.1))[:, None]
     rest = conjugate_gradients(shifted, above(b), lambda x: above(damping * x), b, _MAX_STEPS)
     return in_multiplet + V @ (inverse[:, None] * (V.conj().T @ b)) + rest
 
@@ -181,13 +184,13 @@ def _solve_shifted(operator: Operator, multiplet: Multiplet, window: States, b: 
 def _resolve(
     solver: Solver, n: int, levels: tuple[int, ...], tolerance: float, operator: Operator
 ) -> Resolved:
-    dimension, dtype = operator.diagonal().shape[0], operator.diagonal().dtype
-    if isinstance(solver, Iterative) and dtype == jnp.float64:
-        steps = 4 * solver.max_steps
-        solver = replace(solver, accepted=_ACCEPTED, tightest=_ACCEPTED, max_steps=steps)
-    states = States(*(leaf[..., :n] for leaf in solver(operator, n)[:3]))
-    found = states.residuals <= solver.accepted
-    window = States(jnp.where(found, states.energies, jnp.nan), *states[1:])
+    kinetic = operator.kinetic_energies()
+    dimension = kinetic.shape[0]
+    accuracy = _FOR_ELEMENTS if kinetic.dtype == jnp.float64 else FOR_RESULTS
+    states = States(*(leaf[..., :n] for leaf in solver(operator, n, None, accuracy)[:3]))
+    window = states._replace(
+        energies=jnp.where(states.found(n, accuracy), states.energies, jnp.nan)
+    )
 
     def multiplet(level: Array, start: Array) -> Multiplet:
         return _multiplet(window, level, start, tolerance, dimension)

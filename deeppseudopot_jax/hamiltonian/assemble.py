@@ -2,7 +2,7 @@
 
 from functools import reduce
 from operator import add
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
@@ -12,6 +12,7 @@ from deeppseudopot_jax.hamiltonian.kinetic import Kinetic, kinetic
 from deeppseudopot_jax.hamiltonian.local import Local, LocalPotential, local_potential
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.numerics import safe_norm
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import LocalModel, form_factors
 from deeppseudopot_jax.potentials.strain import strain_factor
 from deeppseudopot_jax.records import record, static
@@ -63,8 +64,8 @@ class Hamiltonian:
         """H as a dense matrix."""
         return reduce(add, (term.matrix(self.n_spin) for term in self.all_terms))
 
-    def diagonal(self) -> Float[Array, " row"]:
-        """Kinetic energies of all rows (Ha)."""
+    def kinetic_energies(self) -> Float[Array, " row"]:
+        """Of all rows (Ha)."""
         return jnp.tile(self.kinetic.energies, self.n_spin)
 
     def restricted(self, n: int) -> tuple["Hamiltonian", Int[Array, " row"]]:
@@ -85,7 +86,7 @@ class Hamiltonian:
 class SeparableChannel(Protocol):
     """A part of H made of projectors: linear in coefficients of the atoms, built once."""
 
-    def strength(self, params: dict, atom_species: Int[Array, " atom"]) -> Array:
+    def strength(self, params: Parameters, atom_species: Int[Array, " atom"]) -> Array:
         """The coefficients of every atom, atoms first."""
         ...
 
@@ -122,7 +123,7 @@ class Field:
 def build_field(
     tables: SystemTables,
     channels: Channels,
-    params: dict,
+    params: Parameters,
     strain: Float[Array, "3 3"] | None = None,
 ) -> Field:
     """Potentials and coefficients of one system, of the crystal deformed by `strain` if given.
@@ -140,7 +141,7 @@ def build_field(
         q = safe_norm(tables.difference_integers @ reciprocal)
         values = form_factors(channels.local, params, q, gamma)
         if channels.strain:
-            values = values * strain_factor(params["strain"], volume / tables.volume)
+            values = values * strain_factor(params.strain, volume / tables.volume)
     prefactor = jnp.where(tables.atom_mask, 12.0 * jnp.pi / volume, 0.0)
     strengths = [channel.strength(params, tables.atom_species) for channel in channels.separable]
     potential = local_potential(tables, values, volume)
@@ -155,21 +156,29 @@ def build_field(
     )
 
 
-def hamiltonian_at(
-    tables: SystemTables,
-    channels: Channels,
-    field: Field,
-    k_point: Float[Array, "3"],
-    integers: Int[Array, "wave 3"],
-    mask: Bool[Array, " wave"],
-) -> Hamiltonian:
-    """H at one k-point (fractional) in the basis of the given plane waves."""
-    wave_vectors = (k_point + integers) @ field.reciprocal_lattice
+class AtK(NamedTuple):
+    """What H at one k-point (fractional) is made of, in the basis of the given plane waves.
+
+    Nothing in it depends on which model the local potential comes from.
+    """
+
+    tables: SystemTables
+    separable: tuple[SeparableChannel, ...]
+    field: Field
+    k_point: Float[Array, "3"]
+    integers: Int[Array, "wave 3"]
+    mask: Bool[Array, " wave"]
+
+
+def hamiltonian_at(point: AtK) -> Hamiltonian:
+    """H at one k-point."""
+    tables, field, integers, mask = point.tables, point.field, point.integers, point.mask
+    wave_vectors = (point.k_point + integers) @ field.reciprocal_lattice
     angles = 2.0 * jnp.pi * (tables.positions @ integers.T)
     phases = jnp.where(mask, jnp.exp(1j * angles), 0.0)
     separable = (
         channel.term(wave_vectors, phases, strength)
-        for channel, strength in zip(channels.separable, field.strengths, strict=True)
+        for channel, strength in zip(point.separable, field.strengths, strict=True)
     )
     local = Local(field.local, integers, mask, field.local_matrix)
     return Hamiltonian(kinetic(wave_vectors, mask), (local, *separable), tables.n_spin)

@@ -10,6 +10,7 @@ from deeppseudopot_jax.hamiltonian.radial import (
     RadialFunctions,
     radial_functions,
 )
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.records import record
 
 _WIDTH = 1.0
@@ -48,9 +49,11 @@ class NonlocalChannel:
 
     radial: tuple[RadialFunctions, RadialFunctions]
 
-    def strength(self, params: dict, atom_species: Int[Array, " atom"]) -> Float[Array, "atom 2"]:
+    def strength(
+        self, params: Parameters, atom_species: Int[Array, " atom"]
+    ) -> Float[Array, "atom 2"]:
         """a6 and a7 of every atom."""
-        return params["nonlocal"][atom_species]
+        return params.nonlocal_[atom_species]
 
     def term(
         self,

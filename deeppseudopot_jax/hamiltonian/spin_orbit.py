@@ -9,6 +9,7 @@ from deeppseudopot_jax.hamiltonian.radial import (
     RadialFunctions,
     radial_functions,
 )
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.records import record
 
 _WIDTH = 0.7
@@ -68,9 +69,11 @@ class SpinOrbitChannel:
 
     radial: RadialFunctions
 
-    def strength(self, params: dict, atom_species: Int[Array, " atom"]) -> Float[Array, " atom"]:
+    def strength(
+        self, params: Parameters, atom_species: Int[Array, " atom"]
+    ) -> Float[Array, " atom"]:
         """a5 of every atom."""
-        return params["spin_orbit"][atom_species]
+        return params.spin_orbit[atom_species]
 
     def term(
         self,

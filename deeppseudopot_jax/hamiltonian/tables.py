@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,7 @@ from deeppseudopot_jax.basis import Differences, PlaneWaves, differences
 from deeppseudopot_jax.crystal import cell_volume, reciprocal_lattice
 from deeppseudopot_jax.numerics import pad_rows, repeat_last
 from deeppseudopot_jax.records import record, static
-from deeppseudopot_jax.types import SystemInput
+from deeppseudopot_jax.types import Crystal
 
 
 @record
@@ -70,7 +71,8 @@ class TableSizes:
 class UnpaddedTables:
     """NumPy tables of one system in their natural sizes."""
 
-    system: SystemInput
+    crystal: Crystal
+    k_points: Float[np.ndarray, "kpt 3"]
     waves: PlaneWaves
     species: tuple[str, ...]
     n_spin: int
@@ -78,7 +80,7 @@ class UnpaddedTables:
     @cached_property
     def reciprocal(self) -> np.ndarray:
         """Reciprocal rows (Bohr^-1)."""
-        return reciprocal_lattice(self.system.crystal.lattice)
+        return reciprocal_lattice(self.crystal.lattice)
 
     @cached_property
     def differences(self) -> Differences:
@@ -93,23 +95,29 @@ class UnpaddedTables:
             self.waves.n_waves,
             len(found.integers),
             len(found.shell_radii),
-            len(self.system.crystal.symbols),
+            len(self.crystal.symbols),
             found.fft_shape,
         )
 
     def padded(self, sizes: TableSizes, n_k: int, dtype: jnp.dtype) -> SystemTables:
-        """Device arrays of the given sizes and real dtype, for `n_k` k-points."""
-        crystal, found = self.system.crystal, self.differences
+        """Arrays of the given sizes and real dtype for `n_k` k-points, still in NumPy."""
+        crystal, found = self.crystal, self.differences
         atom_species = np.array([self.species.index(symbol) for symbol in crystal.symbols])
         phases = np.exp(2j * np.pi * found.integers @ crystal.fractional_positions.T)
         members = atom_species[:, None] == np.arange(len(self.species))
         structure_factors = pad_rows(phases @ members, sizes.differences).T
 
-        def real(values: np.ndarray | float) -> Array:
-            return jnp.asarray(values, dtype)
+        def real(values: np.ndarray | float) -> Any:
+            return np.asarray(values, dtype)
 
-        def integer(values: np.ndarray) -> Array:
-            return jnp.asarray(values, jnp.int32)
+        def integer(values: np.ndarray) -> Any:
+            return np.asarray(values, np.int32)
+
+        def flags(values: np.ndarray) -> Any:
+            return values
+
+        def complex_(values: np.ndarray) -> Any:
+            return np.asarray(values, np.result_type(dtype, np.complex64))
 
         n_sets = n_k if self.waves.own_sets else 1
         wave_integers = repeat_last(self.waves.integers, n_sets)
@@ -120,13 +128,13 @@ class UnpaddedTables:
             volume=real(cell_volume(crystal.lattice)),
             positions=real(pad_rows(crystal.fractional_positions, sizes.atoms)),
             atom_species=integer(pad_rows(atom_species, sizes.atoms)),
-            atom_mask=jnp.arange(sizes.atoms) < len(atom_species),
+            atom_mask=flags(np.arange(sizes.atoms) < len(atom_species)),
             wave_integers=integer(np.pad(wave_integers, [*pad_waves, (0, 0)])),
-            wave_mask=jnp.asarray(np.pad(wave_mask, pad_waves)),
+            wave_mask=flags(np.pad(wave_mask, pad_waves)),
             difference_integers=integer(pad_rows(found.integers, sizes.differences)),
             difference_shell=integer(pad_rows(found.shell, sizes.differences)),
             shell_radii=real(pad_rows(found.shell_radii, sizes.shells)),
-            structure_factors=jnp.asarray(structure_factors, jnp.result_type(dtype, jnp.complex64)),
+            structure_factors=complex_(structure_factors),
             fft_shape=sizes.fft_shape,
             n_spin=self.n_spin,
             own_sets=self.waves.own_sets,

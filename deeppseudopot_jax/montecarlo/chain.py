@@ -13,28 +13,29 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Key
 
-from deeppseudopot_jax.cost_terms import Costs
-from deeppseudopot_jax.montecarlo.cost import BandEvaluation, Vectors, start_of
+from deeppseudopot_jax.costs.choice import monte_carlo_cost
+from deeppseudopot_jax.costs.diagnosis import diagnosis
+from deeppseudopot_jax.costs.interface import Cost
+from deeppseudopot_jax.eigensolvers.interface import FOR_ENERGIES
 from deeppseudopot_jax.montecarlo.delayed_acceptance import Anchor
-from deeppseudopot_jax.montecarlo.fitted import make_costs
+from deeppseudopot_jax.montecarlo.evaluation import BandEvaluation, Left, start_of
 from deeppseudopot_jax.montecarlo.interface import Move, Replica
 from deeppseudopot_jax.montecarlo.options import Plan, make_move, make_sampler, plans
 from deeppseudopot_jax.montecarlo.population import Keep
-from deeppseudopot_jax.montecarlo.tempering import (
-    State,
-    Tempering,
-    WindowInfo,
-    run_chunk,
+from deeppseudopot_jax.montecarlo.tempering import State, Tempering, WindowInfo, run_chunk
+from deeppseudopot_jax.observables.evaluation import (
+    Carried,
+    begun,
+    check_due,
+    compiled_solve,
+    guesses,
+    misses_levels,
 )
-from deeppseudopot_jax.observables.fallback import largest_deviation
-from deeppseudopot_jax.observables.states import first_guesses
+from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.parallel import REPLICA, on_host, placed, replica_mesh
+from deeppseudopot_jax.parameters import Parameters, to_coefficients
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle
-
-_FIRST_CHECKS = (50, 100, 200)
-_STEPS_BETWEEN_LATER_CHECKS = 400
-_TOLERATED_DEVIATION = 4e-7  # Ha, 1e-5 eV: far above the error of an accepted state
 
 
 class Running(NamedTuple):
@@ -42,6 +43,16 @@ class Running(NamedTuple):
 
     state: State
     preconditioners: tuple[Any, ...]
+
+
+class Kept(NamedTuple):
+    """What is kept of every step of a replica: terms of its cost, and its coefficients.
+
+    These are a0 to a8 of every species, or a4 to a8 beside a network.
+    """
+
+    values: Float[Array, " term"]
+    coefficients: Float[Array, "species column"]
 
 
 class Chunk(NamedTuple):
@@ -53,30 +64,38 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """One run: temperatures, move and costs, but not its state.
+    """One run: temperatures, move and cost, but not its state.
 
     With a `mesh` every device has its own replicas and the whole `problem`, else all devices share
     the k-points of each replica as far as `problem` is distributed. The history of its chunks has
-    a0 to a8 of every species, or a4 to a8 beside a network.
+    what `Kept` lists.
     """
 
     plan: Plan
     problem: Problem
     move: Move
-    costs: Costs
+    cost: Cost
     keep: Keep
     mesh: Mesh | None
 
-    def begin(self, key: Key[Array, ""], params: dict) -> Running:
+    def begin(self, key: Key[Array, ""], params: Parameters) -> Running:
         """All replicas at the same parameters.
 
         Raises:
             ValueError: if the cost there is not finite.
         """
-        vectors, preconditioners = start_of(self.problem, params)
-        sampler = self._sampler_here(preconditioners)
-        state = sampler.init(key, params, vectors, self.plan.schedule)
-        return self.placed(Running(state, preconditioners))
+        start = start_of(self.problem, params)
+        sampler = self._sampler_here(start.preconditioners)
+        try:
+            state = sampler.init(key, params, self._first(start), self.plan.schedule)
+        except ValueError as error:
+            why = diagnosis(self.problem, params, self.cost)
+            raise ValueError(f"{error}: {why}") from error
+        return self.placed(Running(state, start.preconditioners))
+
+    def _first(self, start: Carried) -> Left:
+        """The `aux` of a first evaluation."""
+        return BandEvaluation(self.problem, self.cost, start.preconditioners).begin(start.vectors)
 
     def placed(self, running: Running) -> Running:
         """A state that every process knows whole, on the devices that go on with it."""
@@ -98,23 +117,23 @@ class Chain:
         parts = (*self._parts, running.preconditioners, self.keep, self.mesh)
         state, info = run_chunk(make_sampler(self.plan, *parts), running.state, n_steps)
         running = running._replace(state=state)
-        turn = _checks_until(done + n_steps)
-        if turn == _checks_until(done):
+        check = check_due(done, done + n_steps)
+        if check is None:
             return running, Chunk(info, False)
-        renewed, missed = self.looked_after(running, turn)
+        renewed, missed = self.looked_after(running, check)
         return renewed, Chunk(info, missed)
 
     @cached_property
-    def _parts(self) -> tuple[Problem, Move, Costs]:
+    def _parts(self) -> tuple[Problem, Move, Cost]:
         """What does not change, on the devices that sample."""
-        parts: tuple[Problem, Move, Costs] = placed(
-            self.mesh, PartitionSpec(), (self.problem, self.move, self.costs)
+        parts: tuple[Problem, Move, Cost] = placed(
+            self.mesh, PartitionSpec(), (self.problem, self.move, self.cost)
         )
         return parts
 
     def _sampler_here(self, preconditioners: tuple[Any, ...]) -> Tempering:
         """The sampler of this process alone, where replicas are split."""
-        parts = self.problem, self.move, self.costs, preconditioners, self.keep
+        parts = self.problem, self.move, self.cost, preconditioners, self.keep
         return make_sampler(self.plan, *parts)
 
     def looked_after(self, running: Running, turn: int) -> tuple[Running, bool]:
@@ -125,13 +144,13 @@ class Chain:
         state, old = running
         replicas, old = self._here((state.replicas, old))
         params, aux = _replica((replicas.params, replicas.aux), turn)
-        evaluate = BandEvaluation(self.problem, self.costs.exact, old)
-        states = evaluate.states(params, _vectors(aux))
-        missed = largest_deviation(self.problem, params, states, turn) > _TOLERATED_DEVIATION
+        everywhere = prepared(self.problem, params)
+        start = guesses(Carried(_left(aux).vectors, old))
+        states = compiled_solve(everywhere, start, FOR_ENERGIES)
+        missed = misses_levels(everywhere, states, turn)
         if missed:
             state = self._found_anew(state._replace(replicas=replicas, best=self._here(state.best)))
-        guesses = jax.jit(first_guesses)(self.problem, params)
-        new = tuple(None if guess is None else guess.preconditioner for guess in guesses)
+        new = begun(everywhere).preconditioners
         return self.placed(Running(state, new)) if missed else self._renewed(running, new), missed
 
     def _renewed(self, running: Running, preconditioners: tuple[Any, ...]) -> Running:
@@ -145,14 +164,15 @@ class Chain:
     def _found_anew(self, state: State) -> State:
         """Every replica, and the best that each has met, with states from scratch."""
 
-        def replica(params: dict, level: Any) -> Replica:
-            vectors, preconditioners = start_of(self.problem, params)
-            return self._sampler_here(preconditioners).kernel.init(params, vectors, level)
+        def replica(params: Parameters, temperature: Any) -> Replica:
+            start = start_of(self.problem, params)
+            sampler = self._sampler_here(start.preconditioners)
+            return sampler.kernel.init(params, self._first(start), temperature)
 
         n = self.plan.schedule.n_rungs
-        levels = [_replica(state.replicas.level, i) for i in range(n)]
-        replicas = [replica(_replica(state.replicas.params, i), levels[i]) for i in range(n)]
-        best = [replica(_replica(state.best.params, i), levels[i]).cost for i in range(n)]
+        temperatures = [_replica(state.replicas.temperature, i) for i in range(n)]
+        replicas = [replica(_replica(state.replicas.params, i), temperatures[i]) for i in range(n)]
+        best = [replica(_replica(state.best.params, i), temperatures[i]).cost for i in range(n)]
         return state._replace(
             replicas=jax.tree.map(lambda *leaves: jnp.stack(leaves), *replicas),
             best=state.best._replace(cost=jnp.stack(best)),
@@ -180,27 +200,21 @@ def chains(
 
     def chain(plan: Plan) -> Chain:
         move = make_move(bundle, plan.options, problem)
-        costs = make_costs(bundle, plan.options, problem)
-        return Chain(plan, problem, move, costs, keep, mesh)
+        cost = monte_carlo_cost(bundle, plan.options, problem)
+        return Chain(plan, problem, move, cost, keep, mesh)
 
     return tuple(map(chain, plans(bundle)))
 
 
-def _all_nine(replica: Replica) -> Float[Array, "species 9"]:
-    """a0 to a8."""
-    return jnp.concatenate([replica.params["local"], _beside_a_network(replica)], axis=1)
+def _all_nine(replica: Replica) -> Kept:
+    rows = to_coefficients(replica.params, replica.params.local)
+    return Kept(_left(replica.aux).values, rows)
 
 
-def _beside_a_network(replica: Replica) -> Float[Array, "species 5"]:
-    """a4 to a8."""
-    params = replica.params
-    columns = (params["long_range"], params["spin_orbit"], *params["nonlocal"].T, params["strain"])
-    return jnp.stack(columns, axis=1)
-
-
-def _checks_until(step: int) -> int:
-    later = step // _STEPS_BETWEEN_LATER_CHECKS
-    return sum(check <= step for check in _FIRST_CHECKS) + later
+def _beside_a_network(replica: Replica) -> Kept:
+    unknown = jnp.zeros((len(replica.params.strain), 4))
+    rows = to_coefficients(replica.params, unknown)
+    return Kept(_left(replica.aux).values, rows[:, 4:])
 
 
 def _replica(tree: Any, index: int) -> Any:
@@ -212,7 +226,7 @@ def _replica(tree: Any, index: int) -> Any:
     return jax.tree.map(leaf, tree)
 
 
-def _vectors(aux: Any) -> Vectors:
-    """Of what either kernel leaves for the next evaluation."""
-    found: Vectors = aux.aux if isinstance(aux, Anchor) else aux
+def _left(aux: Any) -> Left:
+    """What the last evaluation left, of either kernel."""
+    found: Left = aux.aux if isinstance(aux, Anchor) else aux
     return found

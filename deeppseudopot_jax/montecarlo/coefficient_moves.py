@@ -4,7 +4,6 @@ The steps do not depend on p, so the move is symmetric and needs no Hastings rat
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,60 +12,47 @@ from jaxtyping import Array, Float, Key
 
 from deeppseudopot_jax.montecarlo.constraints import neutral_directions
 from deeppseudopot_jax.montecarlo.interface import Proposal
+from deeppseudopot_jax.parameters import (
+    COLUMNS,
+    N_COEFFICIENTS,
+    Parameters,
+    from_coefficients,
+)
 from deeppseudopot_jax.records import record
-
-_CHANNELS = ("local", "long_range", "spin_orbit", "nonlocal", "strain")
 
 DEFAULT_FRACTION = 0.01
 """Step of a coefficient without a file, over its size at the start of the run."""
 
 
-class Steps(NamedTuple):
-    """Step sizes in the shape of the parameters; `neutral` turns U(-1, 1) into steps of a4."""
-
-    local: Float[Array, "species 4"]
-    neutral: Float[Array, "species species"]
-    spin_orbit: Float[Array, " species"]
-    nonlocal_: Float[Array, "species 2"]
-    strain: Float[Array, " species"]
-
-
 @record
 class UniformSteps:
-    """Moves every coefficient that has a step; neutrality of all systems is kept."""
+    """Moves every coefficient that has a step; `neutral` turns U(-1, 1) into steps of a4.
 
-    steps: Steps
+    So neutrality of all systems is kept.
+    """
+
+    sizes: Parameters
+    neutral: Float[Array, "species species"]
 
     def __call__(
-        self, key: Key[Array, ""], params: dict, step_factor: Float[Array, ""]
+        self, key: Key[Array, ""], params: Parameters, step_factor: Float[Array, ""]
     ) -> Proposal:
         """All coefficients at once."""
-        steps = self.steps
-        draws = jax.random.uniform(key, (len(steps.spin_orbit), 9), step_factor.dtype, -1.0)
-        draws = step_factor * draws
-        moves = (
-            steps.local * draws[:, :4],
-            steps.neutral @ draws[:, 4],
-            steps.spin_orbit * draws[:, 5],
-            steps.nonlocal_ * draws[:, 6:8],
-            steps.strain * draws[:, 8],
-        )
-        moved = {name: params[name] + move for name, move in zip(_CHANNELS, moves, strict=True)}
-        return Proposal({**params, **moved}, jnp.zeros_like(step_factor))
+        shape = (len(self.neutral), N_COEFFICIENTS)
+        draws = jax.random.uniform(key, shape, step_factor.dtype, -1.0)
+        drawn = from_coefficients(step_factor * draws, step_factor.dtype)
+        moves = jax.tree.map(jnp.multiply, self.sizes, drawn)
+        moves = moves.updated({"long_range": self.neutral @ drawn.long_range})
+        return Proposal(jax.tree.map(jnp.add, params, moves), jnp.zeros_like(step_factor))
 
 
 def uniform_steps(
     sizes: Float[np.ndarray, "species 9"], composition: Float[Array, "system species"]
 ) -> UniformSteps:
     """The move with step `sizes` for a0 .. a8 of every species; 0 keeps a coefficient fixed."""
-    steps = (
-        sizes[:, :4],
-        neutral_directions(sizes[:, 4], np.asarray(composition)),
-        sizes[:, 5],
-        sizes[:, 6:8],
-        sizes[:, 8],
-    )
-    return UniformSteps(Steps(*(jnp.asarray(size, composition.dtype) for size in steps)))
+    steps = from_coefficients(sizes, composition.dtype)
+    neutral = neutral_directions(sizes[:, COLUMNS["long_range"]], np.asarray(composition))
+    return UniformSteps(steps, jnp.asarray(neutral, composition.dtype))
 
 
 def step_sizes(
@@ -91,8 +77,10 @@ def step_sizes(
         )
     if not (np.isfinite(sizes) & (sizes >= 0)).all():
         raise ValueError("step sizes must be numbers >= 0")
-    acts = np.array([True] * 5 + [spin_orbit] * 3 + [strain])
-    sizes = np.where(acts, sizes, 0.0)
+    idle = [] if spin_orbit else ["spin_orbit", "nonlocal"]
+    sizes = sizes.copy()
+    for channel in idle + ([] if strain else ["strain"]):
+        sizes[:, COLUMNS[channel]] = 0.0
     if not sizes.any():
         raise ValueError("every step size is 0, so nothing would move")
     return sizes

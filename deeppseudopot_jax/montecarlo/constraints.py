@@ -5,12 +5,14 @@ rejection and so keeps a symmetric move symmetric (reflecting or clipping it wou
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from deeppseudopot_jax.montecarlo.interface import Move, Proposal
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.records import record, static
 
 
@@ -33,10 +35,10 @@ class Constrained:
     """A move that is forbidden outside some region, which keeps a symmetric move symmetric."""
 
     move: Move
-    allowed: tuple[Callable[[dict], Bool[Array, ""]], ...] = static()
+    allowed: tuple[Callable[[Any], Bool[Array, ""]], ...] = static()
 
     def __call__(
-        self, key: Key[Array, ""], params: dict, step_factor: Float[Array, ""]
+        self, key: Key[Array, ""], params: Parameters, step_factor: Float[Array, ""]
     ) -> Proposal:
         """The move's proposal, with log-ratio minus infinity where one condition is not met."""
         proposal = self.move(key, params, step_factor)
@@ -44,6 +46,6 @@ class Constrained:
         return proposal._replace(log_ratio=jnp.where(inside, proposal.log_ratio, -jnp.inf))
 
 
-def spin_orbit_is_not_negative(params: dict) -> Bool[Array, ""]:
+def spin_orbit_is_not_negative(params: Parameters) -> Bool[Array, ""]:
     """a5 >= 0 for every species; 0 itself is where species without spin-orbit part stay."""
-    return jnp.all(params["spin_orbit"] >= 0)
+    return jnp.all(params.spin_orbit >= 0)

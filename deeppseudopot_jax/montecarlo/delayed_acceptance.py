@@ -21,11 +21,11 @@ from jaxtyping import Array, Float, Key
 from deeppseudopot_jax.montecarlo.interface import (
     Attempt,
     Evaluate,
-    Level,
     Move,
     Replica,
     Screen,
     StepInfo,
+    Temperature,
 )
 from deeppseudopot_jax.montecarlo.metropolis import accept_or_revert, draw, log_boltzmann_ratio
 from deeppseudopot_jax.records import record
@@ -46,17 +46,17 @@ class DelayedAcceptance:
     evaluate: Evaluate
     screen: Screen
 
-    def init(self, params: Any, aux: Any, level: Level) -> Replica:
+    def init(self, params: Any, aux: Any, temperature: Temperature) -> Replica:
         """The replica at its start."""
-        return self._evaluated(params, aux, level)
+        return self._evaluated(params, aux, temperature)
 
     def attempt(self, key: Key[Array, ""], replica: Replica) -> Attempt:
         """The first stage; what does not pass it, or has no finite screen, is rejected."""
         move_key, screen_key = jax.random.split(key)
-        params, log_ratio = self.move(move_key, replica.params, replica.level.step_factor)
+        params, log_ratio = self.move(move_key, replica.params, replica.temperature.step_factor)
         anchor = replica.aux
         screened = self.screen(params, anchor.aux)
-        log_pi = log_boltzmann_ratio(replica.level, screened, anchor.screened)
+        log_pi = log_boltzmann_ratio(replica.temperature, screened, anchor.screened)
         log_screen = jnp.minimum(0.0, log_ratio + log_pi)
         return Attempt(params, log_ratio, log_screen, draw(screen_key, log_screen))
 
@@ -64,15 +64,15 @@ class DelayedAcceptance:
         self, key: Key[Array, ""], replica: Replica, attempt: Attempt
     ) -> tuple[Replica, StepInfo]:
         """The second stage, with the exact cost and the screen in the other direction."""
-        level = replica.level
-        found = self._evaluated(attempt.params, replica.aux.aux, level)
+        temperature = replica.temperature
+        found = self._evaluated(attempt.params, replica.aux.aux, temperature)
         back = self.screen(replica.params, found.aux.aux)
-        log_pi_back = log_boltzmann_ratio(level, back, found.aux.screened)
+        log_pi_back = log_boltzmann_ratio(temperature, back, found.aux.screened)
         log_screen_back = jnp.minimum(0.0, log_pi_back - attempt.log_ratio)
-        log_pi = log_boltzmann_ratio(level, found.cost, replica.cost)
+        log_pi = log_boltzmann_ratio(temperature, found.cost, replica.cost)
         log_rho = attempt.log_ratio + log_pi + log_screen_back - attempt.log_screen
         return accept_or_revert(key, log_rho, found, replica)
 
-    def _evaluated(self, params: Any, aux: Any, level: Level) -> Replica:
+    def _evaluated(self, params: Any, aux: Any, temperature: Temperature) -> Replica:
         cost, aux = self.evaluate(params, aux)
-        return Replica(params, cost, Anchor(aux, self.screen(params, aux)), level)
+        return Replica(params, cost, Anchor(aux, self.screen(params, aux)), temperature)

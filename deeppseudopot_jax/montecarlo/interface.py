@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Array, Bool, Float, Key
 
 
-class Level(NamedTuple):
+class Temperature(NamedTuple):
     """A temperature: inverse temperature `beta` (1/sqrt(cost)), and a factor on all step sizes."""
 
     beta: Float[Array, ""]
@@ -63,7 +63,7 @@ class Replica(NamedTuple):
     params: Any
     cost: Float[Array, ""]
     aux: Any
-    level: Level
+    temperature: Temperature
 
 
 class Attempt(NamedTuple):
@@ -95,7 +95,7 @@ class Kernel(Protocol):
     that a population of replicas can gather promising proposals and evaluate them together.
     """
 
-    def init(self, params: Any, aux: Any, level: Level) -> Replica:
+    def init(self, params: Any, aux: Any, temperature: Temperature) -> Replica:
         """The replica at its start."""
         ...
 

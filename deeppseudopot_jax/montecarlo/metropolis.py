@@ -13,10 +13,10 @@ from jaxtyping import Array, Bool, Float, Key
 from deeppseudopot_jax.montecarlo.interface import (
     Attempt,
     Evaluate,
-    Level,
     Move,
     Replica,
     StepInfo,
+    Temperature,
 )
 from deeppseudopot_jax.records import record
 
@@ -28,13 +28,13 @@ class Metropolis:
     move: Move
     evaluate: Evaluate
 
-    def init(self, params: Any, aux: Any, level: Level) -> Replica:
+    def init(self, params: Any, aux: Any, temperature: Temperature) -> Replica:
         """The replica at its start."""
-        return Replica(params, *self.evaluate(params, aux), level)
+        return Replica(params, *self.evaluate(params, aux), temperature)
 
     def attempt(self, key: Key[Array, ""], replica: Replica) -> Attempt:
         """A proposal; it is promising unless it is forbidden."""
-        params, log_ratio = self.move(key, replica.params, replica.level.step_factor)
+        params, log_ratio = self.move(key, replica.params, replica.temperature.step_factor)
         return Attempt(params, log_ratio, jnp.zeros_like(log_ratio), log_ratio > -jnp.inf)
 
     def settle(
@@ -42,17 +42,17 @@ class Metropolis:
     ) -> tuple[Replica, StepInfo]:
         """Accept with probability min(1, q(x|y) / q(y|x) exp(-beta (sqrt(c_y) - sqrt(c_x))))."""
         cost, aux = self.evaluate(attempt.params, replica.aux)
-        log_ratio = attempt.log_ratio + log_boltzmann_ratio(replica.level, cost, replica.cost)
+        log_ratio = attempt.log_ratio + log_boltzmann_ratio(replica.temperature, cost, replica.cost)
         found = replica._replace(params=attempt.params, cost=cost, aux=aux)
         return accept_or_revert(key, log_ratio, found, replica)
 
 
 def log_boltzmann_ratio(
-    level: Level, new: Float[Array, ""], current: Float[Array, ""]
+    temperature: Temperature, new: Float[Array, ""], current: Float[Array, ""]
 ) -> Float[Array, ""]:
     """-beta (sqrt(new) - sqrt(current)); minus infinity where the new cost is not finite."""
     change = jnp.sqrt(new) - jnp.sqrt(current)
-    return jnp.where(jnp.isfinite(change), -level.beta * change, -jnp.inf)
+    return jnp.where(jnp.isfinite(change), -temperature.beta * change, -jnp.inf)
 
 
 def draw(key: Key[Array, ""], log_probability: Float[Array, ""]) -> Bool[Array, ""]:

@@ -19,6 +19,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from deeppseudopot_jax.montecarlo.interface import Proposal
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.records import record, static
 
 TensorMove = Callable[[Array, Array, Array, Array], Array]
@@ -83,21 +84,21 @@ class NetworkMove:
     channels: tuple[tuple[str, TensorMove, float], ...] = static()
 
     def __call__(
-        self, key: Key[Array, ""], params: dict, step_factor: Float[Array, ""]
+        self, key: Key[Array, ""], params: Parameters, step_factor: Float[Array, ""]
     ) -> Proposal:
         """Weights and coefficients at once; the statistics of batch norms stay."""
         eps = self.eps * step_factor
         trees = {name: _movable(params, name) for name, _, _ in self.channels}
         u, v = _draws(key, trees)
-        moved = dict(params)
+        moved = {}
         for name, move, factor in self.channels:
             new = jax.tree.map(partial(move, factor * eps), trees[name], u[name], v[name])
-            moved[name] = {**params[name], "params": new} if name == "local" else new
-        return Proposal(moved, jnp.zeros_like(eps))
+            moved[name] = {**params.local, "params": new} if name == "local" else new
+        return Proposal(params.updated(moved), jnp.zeros_like(eps))
 
 
-def _movable(params: dict, name: str) -> Any:
-    return params["local"]["params"] if name == "local" else params[name]
+def _movable(params: Parameters, name: str) -> Any:
+    return params.local["params"] if name == "local" else params[name]
 
 
 def _draws(key: Array, trees: dict) -> tuple[dict, dict]:

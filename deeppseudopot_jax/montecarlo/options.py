@@ -11,11 +11,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from deeppseudopot_jax.batching import replicas_together
-from deeppseudopot_jax.cost_terms import Costs
+from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.montecarlo.coefficient_moves import step_sizes, uniform_steps
 from deeppseudopot_jax.montecarlo.constraints import Constrained, spin_orbit_is_not_negative
-from deeppseudopot_jax.montecarlo.cost import BandEvaluation
 from deeppseudopot_jax.montecarlo.delayed_acceptance import DelayedAcceptance
+from deeppseudopot_jax.montecarlo.evaluation import BandEvaluation
 from deeppseudopot_jax.montecarlo.interface import Kernel, Move
 from deeppseudopot_jax.montecarlo.metropolis import Metropolis
 from deeppseudopot_jax.montecarlo.network_moves import network_move
@@ -96,7 +96,7 @@ def make_sampler(
     plan: Plan,
     problem: Problem,
     move: Move,
-    costs: Costs,
+    cost: Cost,
     preconditioners: tuple[Any, ...],
     keep: Keep = params_of,
     mesh: Mesh | None = None,
@@ -107,15 +107,15 @@ def make_sampler(
         plan: its length and temperatures.
         problem: from `build_problem`.
         move: from `make_move`.
-        costs: from `make_costs`.
-        preconditioners: from `cost.start_of`, with the vectors that are the `aux` of its start.
+        cost: from `monte_carlo_cost`.
+        preconditioners: from `evaluation.start_of`, with the vectors of its start.
         keep: what its history holds of every step.
         mesh: devices to split the replicas over, where each has all systems and k-points.
     """
-    evaluate = BandEvaluation(problem, costs.exact, preconditioners)
+    evaluate = BandEvaluation(problem, cost, preconditioners)
     kernel: Kernel = Metropolis(move, evaluate)
     if plan.delayed_acceptance:
-        kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, costs.of_bands))
+        kernel = DelayedAcceptance(move, evaluate, RitzScreen(problem, cost.of_bands))
     on_one_device = plan.schedule.n_rungs // (1 if mesh is None else mesh.size)
     together = replicas_together(problem.groups, on_one_device)
     return Tempering(kernel, plan.swap_every, plan.burn_in, keep, together, mesh)

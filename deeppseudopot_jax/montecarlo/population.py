@@ -78,20 +78,24 @@ def walk(
 
     def attempt(now: _Walk) -> _Walk:
         searching = ~now.pending & (now.clock < n_steps)
-        levels = jax.vmap(schedule.level)(first_step + now.clock, rungs)
-        at_level = now.replicas._replace(level=_select(searching, levels, now.replicas.level))
+        levels = jax.vmap(schedule.temperature)(first_step + now.clock, rungs)
+        at_temperature = now.replicas._replace(
+            temperature=_select(searching, levels, now.replicas.temperature)
+        )
         attempts = in_batches(
             kernel.attempt,
             together,
             searching,
             now.attempts,
-            (keys[now.clock, every, 0], at_level),
+            (keys[now.clock, every, 0], at_temperature),
         )
-        entry = History(StepInfo(at_level.cost, unknown, off, off), jax.vmap(keep)(at_level))
+        entry = History(
+            StepInfo(at_temperature.cost, unknown, off, off), jax.vmap(keep)(at_temperature)
+        )
         return now._replace(
             clock=now.clock + searching,
             pending=now.pending | (searching & attempts.promising),
-            replicas=at_level,
+            replicas=at_temperature,
             attempts=attempts,
             history=written(now.history, searching, now.clock, entry),
         )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from deeppseudopot_jax.montecarlo.interface import Level
+from deeppseudopot_jax.montecarlo.interface import Temperature
 from deeppseudopot_jax.records import record, static
 
 
@@ -35,10 +35,10 @@ class Schedule:
             step = step % self.period
         return jnp.searchsorted(self.starts, step, side="right") - 1
 
-    def level(self, step: Int[Array, ""], rung: Int[Array, ""]) -> Level:
+    def temperature(self, step: Int[Array, ""], rung: Int[Array, ""]) -> Temperature:
         """The temperature of a rung at a step."""
         row = self.row(step)
-        return Level(self.betas[row, rung], self.step_factors[row, rung])
+        return Temperature(self.betas[row, rung], self.step_factors[row, rung])
 
 
 def alternating(

@@ -97,8 +97,8 @@ class Tempering:
             step_factors=schedule.step_factors.astype(dtype),
         )
         rungs = jnp.arange(n)
-        level = schedule.level(jnp.asarray(0), jnp.asarray(0))
-        one = self.kernel.init(params, aux, level)
+        temperature = schedule.temperature(jnp.asarray(0), jnp.asarray(0))
+        one = self.kernel.init(params, aux, temperature)
         if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(one)):
             raise ValueError("the start of a Monte Carlo run has no finite cost")
         replicas = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], n, axis=0), one)

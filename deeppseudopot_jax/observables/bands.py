@@ -1,5 +1,6 @@
 """Band energies of all systems, k-points in chunks, systems and k-points vectorised."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -9,19 +10,23 @@ from jaxtyping import Array, Float
 
 from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.eigensolvers.hellmann_feynman import lowest_states
-from deeppseudopot_jax.observables.states import (
+from deeppseudopot_jax.eigensolvers.interface import Solver
+from deeppseudopot_jax.hamiltonian.assemble import AtK, hamiltonian_at
+from deeppseudopot_jax.observables.hamiltonians import (
     at_every_k,
-    build_hamiltonian,
+    group_field,
+    hamiltonians,
     on_every_device,
     over_group,
 )
 from deeppseudopot_jax.parallel import gathered
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import form_factors as _form_factors
 from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
 
-def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]:
+def energies(problem: Problem, params: Parameters) -> list[Float[Array, "_kpt _band"]]:
     """Band energies of every system, in eV, one array (n_k, n_bands) per system.
 
     Usable under jit, grad and vmap; derivatives are Hellmann-Feynman forces, finite at
@@ -33,11 +38,8 @@ def energies(problem: Problem, params: dict) -> list[Float[Array, "_kpt _band"]]
         params: from `initial_params`, or any pytree of the same structure.
     """
 
-    def at_k(group: SystemGroup, contents: tuple) -> Array:
-        return levels_at_k(problem, group, contents)
-
-    levels = on_every_device(problem, at_every_k(problem, params, at_k))
-    return bands_of_levels(problem, levels)
+    found = at_every_k(hamiltonians(problem, params), levels_at(problem.solver))
+    return bands_of_levels(problem, on_every_device(problem.groups, found))
 
 
 def bands_of_levels(
@@ -47,18 +49,33 @@ def bands_of_levels(
 
     Padding is cut off, levels are repeated for spin and put into the order of the bands.
     """
+    pairs = zip(problem.targets, ascending_bands(problem, levels), strict=True)
+    return [in_order(bands, target) for target, bands in pairs]
+
+
+def ascending_bands(
+    problem: Problem, levels: tuple[Float[Array, "_system _kpt _level"], ...]
+) -> list[Float[Array, "_kpt _band"]]:
+    """The same by energy, whatever the order of the bands."""
     result: dict[int, Array] = {}
     for group, found in zip(problem.groups, levels, strict=True):
         for position, member in enumerate(group.members):
             target = problem.targets[member]
-            bands = _as_bands(HARTREE_IN_EV * found[position], target, group.tables.n_spin)
-            result[member] = bands
+            bands = repeat_spin(found[position, : target.n_k], group.tables.n_spin)
+            result[member] = HARTREE_IN_EV * bands[:, : target.n_bands]
     return [result[i] for i in range(len(problem.targets))]
+
+
+def in_order(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt band"]:
+    """Ascending bands in the order of kpoints_X_orderMatrix.par, where there is one."""
+    if target.band_order is None:
+        return bands
+    return jnp.take_along_axis(bands, target.band_order, axis=1)
 
 
 def energies_at(
     problem: Problem,
-    params: dict,
+    params: Parameters,
     system: int,
     k_points: Float[Array, "kpt 3"] | None = None,
     strain: Float[Array, "3 3"] | None = None,
@@ -90,14 +107,26 @@ def energies_at(
         n_chunks, padded = chunks(n_k, group.tables.dimension**2, problem.dtype, shards)
         k_points = jnp.concatenate([k_points, jnp.repeat(k_points[-1:], padded - n_k, axis=0)])
         group = replace(group, k_points=k_points[None], n_chunks=n_chunks)
-    at_k = partial(levels_at_k, problem, group)
-    found = over_group(at_k, group, problem.channels, params, strain=strain)
-    (levels,) = gathered(group.layout, found)
+    levels = group_levels(problem, params, group, strain)
     return HARTREE_IN_EV * repeat_spin(levels[:n_k], group.tables.n_spin)[:, : target.n_bands]
 
 
+def group_levels(
+    problem: Problem,
+    params: Parameters,
+    group: SystemGroup,
+    strain: Float[Array, "3 3"] | None = None,
+) -> Float[Array, "padded_kpt level"]:
+    """Levels (Ha) of a group of one system, solved and differentiable, in a deformed crystal."""
+    field = group_field(group, problem.channels, params, strain)
+    at_k = partial(levels_at(problem.solver), group)
+    found = over_group(at_k, group, problem.channels.separable, field)
+    (levels,) = gathered(group.layout, found)
+    return levels
+
+
 def form_factors(
-    problem: Problem, params: dict, q: Float[Array, " q"]
+    problem: Problem, params: Parameters, q: Float[Array, " q"]
 ) -> Float[Array, "q species"]:
     """v_s(q) in Ha Bohr^3 for q in Bohr^-1, long-range tail included; species sorted by symbol."""
     q = jnp.asarray(q, problem.dtype)
@@ -121,21 +150,15 @@ def alone(problem: Problem, system: int) -> SystemGroup:
     )
 
 
-def levels_at_k(problem: Problem, group: SystemGroup, contents: tuple) -> Float[Array, " level"]:
-    """Levels (Ha) at one k-point, solved and differentiable; NaN where the solver has failed."""
-    return lowest_states(problem.solver, group.n_levels, build_hamiltonian, contents).energies
+def levels_at(solver: Solver) -> Callable[[SystemGroup, AtK], Float[Array, " level"]]:
+    """The levels (Ha) at one k-point as a differentiable function; NaN where the solver failed."""
+
+    def at_k(group: SystemGroup, point: AtK) -> Array:
+        return lowest_states(solver, group.n_levels, hamiltonian_at, point).energies
+
+    return at_k
 
 
 def repeat_spin(levels: Array, n_spin: int) -> Array:
     """Every level twice where the calculation has no spin."""
     return jnp.repeat(levels, 2 // n_spin, axis=-1)
-
-
-def _as_bands(
-    levels: Float[Array, "padded_kpt level"], target: Target, n_spin: int
-) -> Float[Array, "kpt band"]:
-    """Levels without padding, spin-repeated, in the order of the bands."""
-    bands = repeat_spin(levels[: target.n_k], n_spin)[:, : target.n_bands]
-    if target.band_order is None:
-        return bands
-    return jnp.take_along_axis(bands, target.band_order, axis=1)

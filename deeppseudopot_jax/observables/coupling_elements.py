@@ -10,6 +10,7 @@ from deeppseudopot_jax.eigensolvers.response import Multiplet
 from deeppseudopot_jax.hamiltonian.assemble import Field, Term
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.numerics import safe_norm
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import form_factors
 from deeppseudopot_jax.problem import Problem
 
@@ -36,7 +37,12 @@ class _End(NamedTuple):
 
 
 def derivative_elements(
-    problem: Problem, params: dict, field: Field, pair: Pair, left: Multiplet, right: Multiplet
+    problem: Problem,
+    params: Parameters,
+    field: Field,
+    pair: Pair,
+    left: Multiplet,
+    right: Multiplet,
 ) -> Complex[Array, "atom 3 left right"]:
     """<m| dV/dtau |n> in Ha/Bohr for every atom and Cartesian axis.
 
@@ -75,7 +81,7 @@ def _end(pair: Pair, side: int, states: Multiplet) -> _End:
 
 
 def _local_elements(
-    problem: Problem, params: dict, pair: Pair, left: _End, right: _End
+    problem: Problem, params: Parameters, pair: Pair, left: _End, right: _End
 ) -> Complex[Array, "atom 3 left right"]:
     """The local part, i (K - K') v(|K - K'|) exp(i (K - K') . tau) / Omega, by FFT.
 

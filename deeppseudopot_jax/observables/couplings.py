@@ -1,6 +1,5 @@
 """Electron-phonon couplings: matrix elements of dV/dtau between states at k and at k + q."""
 
-from dataclasses import replace
 from typing import Literal
 
 import jax
@@ -9,13 +8,19 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from deeppseudopot_jax.basis import plane_waves
-from deeppseudopot_jax.eigensolvers.response import DEGENERATE, Multiplet, resolve, window_size
-from deeppseudopot_jax.hamiltonian.assemble import build_field
+from deeppseudopot_jax.eigensolvers.response import (
+    DEGENERATE,
+    REACH,
+    Multiplet,
+    resolve,
+    window_size,
+)
+from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
 from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
 from deeppseudopot_jax.numerics import pad_rows
 from deeppseudopot_jax.observables.coupling_elements import Pair, derivative_elements
-from deeppseudopot_jax.observables.points import Points, contents_at
-from deeppseudopot_jax.observables.states import build_hamiltonian
+from deeppseudopot_jax.observables.points import Points, point_at
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record, static
 from deeppseudopot_jax.settings import Settings
@@ -75,17 +80,11 @@ def coupling_tables(
     if gap is None or bands[0] is None or bands[1] is None:
         raise ValueError(f"input_{system.index}.par: couplings need idxVB, idxCB and idxGap")
     k_points = [system.k_points[gap], *(_scattered(system, gap, q) for q in q_points)]
-    at_points = replace(
-        system,
-        k_points=np.array(k_points),
-        k_weights=np.ones(len(k_points)),
-        band_order=None,
-        path_length=None,
-        reference_energies=None,
+    waves = plane_waves(
+        system.crystal, system.max_kinetic_energy, settings.basis_sphere, np.array(k_points)
     )
-    waves = plane_waves(at_points, settings.basis_sphere)
     n_spin = 2 if settings.spin_orbit else 1
-    unpadded = UnpaddedTables(at_points, waves, problem.species, n_spin)
+    unpadded = UnpaddedTables(system.crystal, np.array(k_points), waves, problem.species, n_spin)
     sets = [g[mask] for g, mask in zip(waves.integers, waves.mask, strict=True)]
     ends = sets[1:] if waves.own_sets else sets * len(q_points)
     found = [_differences(sets[0], end) for end in ends]
@@ -93,7 +92,9 @@ def coupling_tables(
     valence, conduction = (band * n_spin // 2 for band in bands if band is not None)
     return CouplingTables(
         Points(
-            unpadded.padded(unpadded.sizes, len(k_points), problem.dtype),
+            jax.tree.map(
+                jnp.asarray, unpadded.padded(unpadded.sizes, len(k_points), problem.dtype)
+            ),
             jnp.asarray(k_points, problem.dtype),
         ),
         jnp.asarray(np.stack([pad_rows(rows, size) for rows in found]), jnp.int32),
@@ -104,7 +105,7 @@ def coupling_tables(
 
 
 def couplings(
-    problem: Problem, params: dict, tables: CouplingTables, tolerance: float = DEGENERATE
+    problem: Problem, params: Parameters, tables: CouplingTables, tolerance: float = DEGENERATE
 ) -> Float[Array, "q edge atom 3"]:
     """|<n k| dV/dtau |n k+q>| in eV/Bohr; the edges are the valence and the conduction band.
 
@@ -127,18 +128,8 @@ def couplings(
     Raises:
         NotImplementedError: when differentiated twice.
     """
-    channels, system = problem.channels, tables.points.tables
-    field = build_field(system, channels, params)
-    size = window_size(tables.levels, tables.n_levels, system.dimension)
-
-    def multiplets_at(index: Array) -> Multiplet:
-        contents = contents_at(tables.points, channels, field, index)
-        return resolve(
-            problem.solver, size, tables.levels, tolerance, build_hamiltonian, contents
-        ).multiplets
-
-    # Loops in the compiled program: one eigensolver to compile, one q-point at a time in memory.
-    gap_and_ends = jax.lax.map(multiplets_at, jnp.arange(len(tables.points.k_points)))
+    gap_and_ends, _ = _resolved(problem, params, tables, tolerance)
+    field = build_field(tables.points.tables, problem.channels, params)
     at_gap = jax.tree.map(lambda leaf: leaf[0], gap_and_ends)
     at_ends = jax.tree.map(lambda leaf: leaf[1:], gap_and_ends)
 
@@ -154,6 +145,47 @@ def couplings(
 
     found = jax.lax.map(at_q, (jnp.arange(len(tables.differences)), at_ends))
     return HARTREE_IN_EV * found
+
+
+def coupling_failures(problem: Problem, params: Parameters, tables: CouplingTables) -> list[str]:
+    """Why couplings, or their derivatives, are not finite: at which point, which band edge."""
+
+    def resolved(params: Parameters) -> tuple[Multiplet, Array]:
+        return _resolved(problem, params, tables, DEGENERATE)
+
+    (multiplets, found), (changes, _) = jax.jvp(resolved, (params,), (params,))
+    failures = []
+    for point, edge in np.ndindex(found.shape):
+        why = ""
+        if not found[point, edge]:
+            why = "states not converged"
+        elif jnp.isnan(multiplets.energy[point, edge]):
+            why = f"a multiplet of more than {REACH + 1} levels"
+        elif not jnp.all(jnp.isfinite(changes.vectors[point, edge])):
+            why = "response of the states not converged"
+        if why:
+            place = f"k + q of q-point {point - 1}" if point else "the gap k-point"
+            failures.append(f"{EDGES[edge]} at {place}: {why}")
+    return failures
+
+
+def _resolved(
+    problem: Problem, params: Parameters, tables: CouplingTables, tolerance: float
+) -> tuple[Multiplet, Bool[Array, "point edge"]]:
+    """The multiplets of both band edges at all points, and whether their levels were found."""
+    channels, system = problem.channels, tables.points.tables
+    field = build_field(system, channels, params)
+    size = window_size(tables.levels, tables.n_levels, system.dimension)
+
+    def at(index: Array) -> tuple[Multiplet, Array]:
+        point = point_at(tables.points, channels, field, index)
+        levels = tables.levels
+        found = resolve(problem.solver, size, levels, tolerance, hamiltonian_at, point)
+        known = jnp.isfinite(found.window.energies[jnp.asarray(levels)])
+        return found.multiplets, known
+
+    # A loop in the compiled program: one eigensolver to compile, one point at a time in memory.
+    return jax.lax.map(at, jnp.arange(len(tables.points.k_points)))
 
 
 def _scattered(system: SystemInput, gap: int, q: Float[np.ndarray, "3"]) -> np.ndarray:

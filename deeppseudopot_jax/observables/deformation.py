@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.observables.points import listed_energies
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import DeformationTarget, GapDeformationTargets, SystemInput
 
@@ -37,7 +38,7 @@ def deformation_rows(system: SystemInput) -> tuple[DeformationTarget, ...]:
 
 def deformation_potentials(
     problem: Problem,
-    params: dict,
+    params: Parameters,
     system: int,
     rows: Sequence[DeformationTarget],
     undeformed: Float[Array, "kpt band"] | None = None,

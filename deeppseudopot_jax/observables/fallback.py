@@ -8,37 +8,34 @@ from jaxtyping import Array, Bool
 
 from deeppseudopot_jax.batching import SystemGroup
 from deeppseudopot_jax.eigensolvers.dense import dense
-from deeppseudopot_jax.eigensolvers.interface import States
-from deeppseudopot_jax.hamiltonian.assemble import Channels, build_field
+from deeppseudopot_jax.eigensolvers.interface import FOR_RESULTS, Accuracy, States
+from deeppseudopot_jax.hamiltonian.assemble import AtK, Field, SeparableChannel, hamiltonian_at
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.observables.states import build_hamiltonian, on_devices
+from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, on_devices
 from deeppseudopot_jax.parallel import on_host
-from deeppseudopot_jax.problem import Problem
 
 
 def with_dense_fallback(
-    problem: Problem, params: dict, states: tuple[States, ...]
+    everywhere: Hamiltonians, states: tuple[States, ...], accuracy: Accuracy = FOR_RESULTS
 ) -> tuple[tuple[States, ...], int]:
-    """The same states, those with unaccepted residuals solved densely, and how many k-points.
+    """The same states, those that were not found solved densely, and how many k-points.
 
     Looks at the residuals on the host, so it is not for use under jit.
     """
     repaired, count = list(states), 0
     residuals = on_host(tuple(found.residuals for found in states))
-    for index, group in enumerate(problem.groups):
-        wanted = residuals[index][..., : group.n_levels]
-        failed = ~(wanted <= problem.solver.accepted).all(axis=-1)
+    for index, (group, field) in enumerate(zip(everywhere.groups, everywhere.fields, strict=True)):
+        found = states[index]._replace(residuals=residuals[index]).found(group.n_levels, accuracy)
+        failed = ~np.asarray(found).all(axis=-1)
         if failed.any():
             count += int(failed.sum())
             repaired[index] = _solved_densely(
-                group, problem.channels, params, failed, states[index]
+                group, field, everywhere.separable, failed, states[index]
             )
     return tuple(repaired), count
 
 
-def largest_deviation(
-    problem: Problem, params: dict, states: tuple[States, ...], turn: int
-) -> float:
+def largest_deviation(everywhere: Hamiltonians, states: tuple[States, ...], turn: int) -> float:
     """Largest error (Ha) of the wanted energies at one k-point, against a dense solve.
 
     Residuals cannot tell that a level was missed altogether; this can. The k-points of all systems
@@ -46,16 +43,18 @@ def largest_deviation(
     """
     places = [
         (index, position, k)
-        for index, group in enumerate(problem.groups)
-        for position, member in enumerate(group.members)
-        for k in range(problem.targets[member].n_k)
+        for index, group in enumerate(everywhere.groups)
+        for position, n_k in enumerate(group.n_k)
+        for k in range(n_k)
     ]
     index, position, k = places[turn % len(places)]
-    group = problem.groups[index]
+    group = everywhere.groups[index]
     chosen = np.zeros(group.k_points.shape[:2], bool)
     chosen[position, k] = True
     levels = states[index]._replace(vectors=states[index].vectors[..., :0, :0])
-    reference = _solved_densely(group, problem.channels, params, chosen, levels)
+    reference = _solved_densely(
+        group, everywhere.fields[index], everywhere.separable, chosen, levels
+    )
     found, exact = on_host((levels.energies, reference.energies))
     return float(np.abs(found - exact)[position, k, : group.n_levels].max())
 
@@ -63,8 +62,8 @@ def largest_deviation(
 @jax.jit
 def _solved_densely(
     group: SystemGroup,
-    channels: Channels,
-    params: dict,
+    field: Field,
+    separable: tuple[SeparableChannel, ...],
     chosen: Bool[Array, "system kpt"],
     states: States,
 ) -> States:
@@ -76,33 +75,31 @@ def _solved_densely(
     def share(
         tables: SystemTables,
         k_points: Array,
-        shared: tuple[Channels, dict],
+        field: Field,
+        separable: tuple[SeparableChannel, ...],
         chosen: Array,
         states: States,
     ) -> States:
-        channels, params = shared
-
         def of_system(share: tuple) -> States:
-            tables, *per_k = share
-            field = build_field(tables, channels, params)
+            tables, field, *per_k = share
             sets = (tables.wave_integers, tables.wave_mask)
 
             def at_k(share: tuple) -> States:
                 k_point, chosen, states, *own_set = share
                 waves = own_set or [leaf[0] for leaf in sets]
-                solved = partial(_dense_like, (tables, channels, field, k_point, *waves))
+                solved = partial(_dense_like, AtK(tables, separable, field, k_point, *waves))
                 return jax.lax.cond(chosen, solved, lambda states: states, states)
 
             return jax.lax.map(at_k, (*per_k, *(sets if tables.own_sets else ())))
 
-        return jax.lax.map(of_system, (tables, k_points, chosen, states))
+        return jax.lax.map(of_system, (tables, field, k_points, chosen, states))
 
-    return on_devices(share, group, (channels, params), chosen, states)
+    return on_devices(share, group, field, separable, chosen, states)
 
 
-def _dense_like(contents: tuple, states: States) -> States:
+def _dense_like(point: AtK, states: States) -> States:
     """As many states as there are, and as much of their vectors."""
-    found = dense(build_hamiltonian(contents), states.energies.shape[-1])
+    found = dense(hamiltonian_at(point), states.energies.shape[-1])
     rows, columns = states.vectors.shape
     return states._replace(
         energies=found.energies,

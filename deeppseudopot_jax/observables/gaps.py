@@ -3,12 +3,13 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.observables.bands import energies
+from deeppseudopot_jax.observables.bands import energies_at, in_order
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 
 
 def gap(
-    problem: Problem, params: dict, system: int = 0, k_point: int | None = None
+    problem: Problem, params: Parameters, system: int = 0, k_point: int | None = None
 ) -> Float[Array, ""]:
     """Band gap of one system in eV, differentiable in the parameters.
 
@@ -32,7 +33,7 @@ def gap(
         raise ValueError(f"input_{system}.par: a gap needs the keys idxVB and idxCB")
     if k_point is not None and not 0 <= k_point < target.n_k:
         raise IndexError(f"k_point {k_point}: system {system} has 0 to {target.n_k - 1}")
-    bands = energies(problem, params)[system]
+    bands = in_order(energies_at(problem, params, system), target)
     chosen = slice(None) if k_point is None else slice(k_point, k_point + 1)
     valence = bands[chosen, target.valence_band]
     conduction = bands[chosen, target.conduction_band]

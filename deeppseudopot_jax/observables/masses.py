@@ -12,10 +12,10 @@ from deeppseudopot_jax.eigensolvers.response import (
     respond,
     window_size,
 )
-from deeppseudopot_jax.hamiltonian.assemble import build_field
+from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
 from deeppseudopot_jax.observables.bands import alone
-from deeppseudopot_jax.observables.points import contents_at, listed_points
-from deeppseudopot_jax.observables.states import build_hamiltonian
+from deeppseudopot_jax.observables.points import listed_points, point_at
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
@@ -28,7 +28,7 @@ _OUT_OF_REACH = 1e6
 
 def curvatures(
     problem: Problem,
-    params: dict,
+    params: Parameters,
     system: int,
     k_point: int,
     bands: tuple[int, ...],
@@ -68,17 +68,16 @@ def curvatures(
     group = alone(problem, system)
     points = listed_points(problem, system, (k_point,))
     field = build_field(points.tables, problem.channels, params)
-    contents = contents_at(points, problem.channels, field, 0)
+    point = point_at(points, problem.channels, field, 0)
     levels = tuple(band * points.tables.n_spin // 2 for band in bands)
     size = window_size(levels, group.n_levels, points.tables.dimension)
-    resolved = resolve(problem.solver, size, levels, tolerance, build_hamiltonian, contents)
+    resolved = resolve(problem.solver, size, levels, tolerance, hamiltonian_at, point)
     unit = direction / jnp.linalg.norm(direction)
     fractional = unit @ jnp.linalg.inv(field.reciprocal_lattice)
-    tables, channels, field, k, *waves = contents
 
     def product(distance: Array, psi: Array) -> Array:
-        moved = (tables, channels, field, k + distance * fractional, *waves)
-        return build_hamiltonian(moved).apply(psi)
+        moved = point._replace(k_point=point.k_point + distance * fractional)
+        return hamiltonian_at(moved).apply(psi)
 
     def curvature(arguments: tuple[Multiplet, Array]) -> Array:
         multiplet, column = arguments
@@ -89,7 +88,7 @@ def curvatures(
             return jax.jvp(lambda t: product(t, psi), (distance,), (one,))[1]
 
         velocity, second = jax.jvp(first, (zero,), (one,))
-        change = respond(build_hamiltonian(contents), multiplet, resolved.window, velocity)
+        change = respond(hamiltonian_at(point), multiplet, resolved.window, velocity)
         slopes = psi.conj().T @ velocity
         matrix = psi.conj().T @ second + 2.0 * velocity.conj().T @ change
         matrix = 0.5 * (matrix + matrix.conj().T)
@@ -102,7 +101,7 @@ def curvatures(
 
 def effective_masses(
     problem: Problem,
-    params: dict,
+    params: Parameters,
     system: int,
     k_point: int,
     bands: tuple[int, ...],

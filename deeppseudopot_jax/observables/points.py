@@ -1,18 +1,16 @@
 """Some of a system's k-points, with what H(k) needs there."""
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from deeppseudopot_jax.batching import SystemGroup, chunks
-from deeppseudopot_jax.hamiltonian.assemble import Channels, Field
+from deeppseudopot_jax.hamiltonian.assemble import AtK, Channels, Field
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.observables.bands import alone, levels_at_k, repeat_spin
-from deeppseudopot_jax.observables.states import over_group
-from deeppseudopot_jax.parallel import gathered
+from deeppseudopot_jax.observables.bands import alone, group_levels, repeat_spin
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
 from deeppseudopot_jax.units import HARTREE_IN_EV
@@ -36,18 +34,16 @@ def listed_points(problem: Problem, system: int, indices: tuple[int, ...]) -> Po
     return Points(jax.tree.map(lambda leaf: leaf[0], group.tables), group.k_points[0])
 
 
-def contents_at(
-    points: Points, channels: Channels, field: Field, index: int | Int[Array, ""]
-) -> tuple:
-    """What `build_hamiltonian` takes, for one of the points."""
+def point_at(points: Points, channels: Channels, field: Field, index: int | Int[Array, ""]) -> AtK:
+    """What H at one of the points is made of."""
     tables, own_set = points.tables, index if points.tables.own_sets else 0
     waves = tables.wave_integers[own_set], tables.wave_mask[own_set]
-    return (tables, channels, field, points.k_points[index], *waves)
+    return AtK(tables, channels.separable, field, points.k_points[index], *waves)
 
 
 def listed_energies(
     problem: Problem,
-    params: dict,
+    params: Parameters,
     system: int,
     indices: tuple[int, ...],
     strain: Float[Array, "3 3"] | None = None,
@@ -62,9 +58,7 @@ def listed_energies(
     n_chunks, padded = chunks(len(indices), whole.tables.dimension**2, problem.dtype, shards)
     group = _chosen(problem, system, indices + indices[-1:] * (padded - len(indices)))
     group = replace(group, n_chunks=n_chunks)
-    at_k = partial(levels_at_k, problem, group)
-    found = over_group(at_k, group, problem.channels, params, strain=strain)
-    (levels,) = gathered(group.layout, found)
+    levels = group_levels(problem, params, group, strain)
     bands = HARTREE_IN_EV * repeat_spin(levels[: len(indices)], group.tables.n_spin)
     return bands[:, : problem.targets[system].n_bands]
 

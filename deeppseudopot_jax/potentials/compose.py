@@ -4,6 +4,7 @@ from typing import Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.long_range import long_range_tail
 
 
@@ -17,7 +18,7 @@ class LocalModel(Protocol):
 
 
 def form_factors(
-    model: LocalModel, params: dict, q: Float[Array, " q"], gamma: float
+    model: LocalModel, params: Parameters, q: Float[Array, " q"], gamma: float
 ) -> Float[Array, "q species"]:
     """v_s(q) of the undeformed crystal (Ha Bohr^3), long-range tail included."""
-    return model.apply(params["local"], q) + long_range_tail(q, params["long_range"], gamma)
+    return model.apply(params.local, q) + long_range_tail(q, params.long_range, gamma)

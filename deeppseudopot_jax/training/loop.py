@@ -4,15 +4,17 @@ Epoch N is the state after N updates: its cost belongs to exactly the parameters
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import optax
 from jax.sharding import PartitionSpec
 
-from deeppseudopot_jax.cost_terms import CostOfBands
-from deeppseudopot_jax.losses import loss_of_energies
+from deeppseudopot_jax.costs.bands import cost_of_bands
+from deeppseudopot_jax.costs.diagnosis import diagnosis
+from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.parallel import local, placed
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.descent import Descent, TrainingState
@@ -24,17 +26,19 @@ from deeppseudopot_jax.training.trainable import Split, merge, split, trained_ch
 class Epoch:
     """One epoch: parameters after `number` updates, their cost and gradient norms.
 
-    `stopped` is empty while training goes on, else it says why this epoch is the last one;
-    `dense_fallbacks` counts k-points that the iterative solver gave up, `missed_levels` tells that
-    a spot check against a dense solve made this epoch start from scratch.
+    `terms` is what every term of the cost adds, by its name; `dense_fallbacks` counts k-points that
+    the iterative solver gave up, `missed_levels` tells that a spot check against a dense solve made
+    this epoch start from scratch. `stopped` is empty while training goes on, else it says why this
+    epoch is the last one.
     """
 
     number: int
     cost: float
+    terms: dict[str, float]
     gradient_norms: dict[str, float]
     dense_fallbacks: int
     missed_levels: bool
-    params: dict
+    params: Parameters
     optimizer_state: optax.OptState
     stopped: str = ""
 
@@ -46,10 +50,10 @@ class Epoch:
 
 def train(
     problem: Problem,
-    params: dict,
+    params: Parameters,
     settings: Settings,
     restore: Callable[[optax.OptState], optax.OptState] = lambda state: state,
-    cost: CostOfBands = loss_of_energies,
+    cost: Cost | None = None,
 ) -> Iterator[Epoch]:
     """Epochs 0, 1, ... of gradient training; the last one says why it stopped.
 
@@ -61,8 +65,7 @@ def train(
         params: start parameters.
         settings: optimiser, schedule, patience and which channels are trained.
         restore: maps the fresh optimiser state to the one to start from.
-        cost: what is minimised, a function of problem, parameters and band energies; a pytree like
-            those of `training_costs`, or a plain function without arrays of its own.
+        cost: what is minimised, as from `training_cost`; by default the cost of the bands.
 
     Raises:
         ValueError: if the optimiser or a required key is missing.
@@ -74,6 +77,7 @@ def train(
         problem.mesh, PartitionSpec(), (trainable, restore(optimizer.init(trainable)), frozen)
     )
     state = TrainingState(trainable, optimizer_state)
+    cost = cost or cost_of_bands(problem)
     descent = Descent(cost, optimizer)
     patience = settings.patience or settings.max_epochs + 1
     best_number, best_cost = 0, float("inf")
@@ -82,6 +86,7 @@ def train(
         epoch = Epoch(
             number,
             float(info.cost),
+            dict(zip(cost.names, info.values.tolist(), strict=True)),
             {name: float(norm) for name, norm in info.gradient_norms.items()},
             info.dense_fallbacks,
             info.missed_levels,
@@ -92,7 +97,9 @@ def train(
             best_number, best_cost = number, epoch.cost
         stopped = _why_stopped(epoch, settings.max_epochs, number - best_number >= patience)
         if stopped:
-            yield Epoch(**{**vars(epoch), "stopped": stopped})
+            if epoch.failed:
+                stopped += f": {diagnosis(problem, epoch.params, cost)}"
+            yield replace(epoch, stopped=stopped)
             return
         yield epoch
         state = following

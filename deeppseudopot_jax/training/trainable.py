@@ -2,14 +2,19 @@
 
 from typing import NamedTuple
 
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.settings import Settings
 
 
 class Split(NamedTuple):
-    """Parameters in two parts; `merge` puts them together again."""
+    """Parameters in two parts; `merge` puts them together again.
+
+    `trainable` has the moving channels by name, of a network its weights alone; what of `frozen`
+    is trainable counts no more.
+    """
 
     trainable: dict
-    frozen: dict
+    frozen: Parameters
 
 
 def trained_channels(settings: Settings) -> tuple[str, ...]:
@@ -23,19 +28,17 @@ def trained_channels(settings: Settings) -> tuple[str, ...]:
     return ("local", *(name for name, on in switches.items() if on))
 
 
-def split(params: dict, names: tuple[str, ...]) -> Split:
-    """Separate the entries `names`; a network's batch-norm statistics are never trainable."""
+def split(params: Parameters, names: tuple[str, ...]) -> Split:
+    """Separate the channels `names`; a network's batch-norm statistics are never trainable."""
     trainable = {name: params[name] for name in names}
-    frozen = {name: value for name, value in params.items() if name not in names}
     if isinstance(trainable.get("local"), dict):
-        frozen["local"] = {k: v for k, v in trainable["local"].items() if k != "params"}
         trainable["local"] = trainable["local"].get("params", {})  # ZeroFunction has none
-    return Split(trainable, frozen)
+    return Split(trainable, params)
 
 
-def merge(parts: Split) -> dict:
-    """The whole parameter pytree of a split."""
-    params = {**parts.frozen, **parts.trainable}
-    if "local" in parts.frozen and "local" in parts.trainable:
-        params["local"] = {**parts.frozen["local"], "params": parts.trainable["local"]}
-    return params
+def merge(parts: Split) -> Parameters:
+    """The whole parameters of a split."""
+    channels, local = dict(parts.trainable), parts.frozen.local
+    if "local" in channels and isinstance(local, dict):
+        channels["local"] = {**local, "params": channels["local"]}
+    return parts.frozen.updated(channels)

@@ -1,0 +1,90 @@
+"""The errors of band energies as a term of a cost, and the cost of a problem by itself."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
+from deeppseudopot_jax.costs.penalties import penalties_of
+from deeppseudopot_jax.observables.bands import energies
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.problem import Problem, Target
+from deeppseudopot_jax.records import record, static
+
+Measure = Callable[[Array, Target], Array]
+"""measure(bands, target) -> residuals of one system."""
+
+
+@record
+class BandErrors:
+    """The residuals of every system's bands by one measure."""
+
+    name: ClassVar[str] = "bands"
+    follows_from_bands: ClassVar[bool] = True
+    measure: Measure = static()
+
+    def residuals(
+        self, problem: Problem, params: Parameters, evaluated: Evaluated
+    ) -> Float[Array, " residual"]:
+        """In eV."""
+        del params
+        pairs = zip(evaluated.bands, problem.targets, strict=True)
+        return joined([self.measure(*pair) for pair in pairs], problem.dtype)
+
+
+def cost(problem: Problem, params: Parameters) -> Float[Array, ""]:
+    """Cost of the bands of every system (eV^2) plus the penalties that are switched on.
+
+    Raises:
+        ValueError: if a system has no reference energies.
+    """
+    return cost_of_bands(problem)(problem, params, Evaluated(energies(problem, params)))
+
+
+def cost_of_bands(problem: Problem) -> Cost:
+    """The band errors of every system and the penalties that are switched on."""
+    return Cost((BandErrors(band_residuals),), penalties_of(problem))
+
+
+def band_residuals(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt band"]:
+    """sqrt(w_k b_n) (E_nk - E_nk^ref) in eV, weights as given."""
+    return jnp.sqrt(target.weights) * band_errors(bands, target)
+
+
+def mean_band_residuals(
+    bands: Float[Array, "kpt band"], target: Target
+) -> Float[Array, "kpt band"]:
+    """The same over the root of their number, so that squares add up to the mean."""
+    return band_residuals(bands, target) / bands.size**0.5
+
+
+def mean_gap_residuals(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt gap"]:
+    """The same for the gaps E_(n+1)k - E_nk, weighted with the mean of their two weights.
+
+    Raises:
+        ValueError: if there is one band only.
+    """
+    if target.n_bands < 2:
+        raise ValueError(f"{target.name}: optGaps needs two bands at least")
+    weights = 0.5 * (target.weights[:, 1:] + target.weights[:, :-1])
+    errors = jnp.diff(band_errors(bands, target), axis=1)
+    return jnp.sqrt(weights) * errors / errors.size**0.5
+
+
+def band_errors(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt band"]:
+    """E_nk - E_nk^ref in eV.
+
+    With a `relative_band` both sets of energies are first taken relative to that band at each k.
+
+    Raises:
+        ValueError: if there are no reference energies.
+    """
+    if target.reference is None:
+        raise ValueError(f"{target.name}: no reference energies, so there is nothing to fit")
+    reference = target.reference
+    if target.relative_band is not None:
+        bands = bands - bands[:, target.relative_band, None]
+        reference = reference - reference[:, target.relative_band, None]
+    return bands - reference

@@ -1,0 +1,98 @@
+"""Costs as sums of squares: named, weighted residuals, and the few terms that are no squares.
+
+Bands are solved once and handed to all terms. Whoever needs a cost - training, Monte Carlo,
+validation, the log - goes through the same list.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.records import record
+
+Bands = list[Float[Array, "_kpt _band"]]
+
+
+class Evaluated(NamedTuple):
+    """What is known at some parameters before any term is formed: bands (eV) of every system."""
+
+    bands: Bands
+
+    def ascending(self, problem: Problem, system_index: int) -> Float[Array, "kpt band"]:
+        """The bands of a system by energy, whatever its order of the bands."""
+        bands = self.bands[system_index]
+        ordered = problem.targets[system_index].band_order is not None
+        return jnp.sort(bands, axis=1) if ordered else bands
+
+
+@runtime_checkable
+class Term(Protocol):
+    """A term of a cost that is a sum of squares; a pytree.
+
+    `follows_from_bands` tells that it needs no states of its own, so a screen can afford it.
+    """
+
+    name: ClassVar[str]
+    follows_from_bands: ClassVar[bool]
+
+    def residuals(
+        self, problem: Problem, params: Parameters, evaluated: Evaluated
+    ) -> Float[Array, " residual"]:
+        """Root of the weight times the error of every datum; eV for energies."""
+        ...
+
+
+@runtime_checkable
+class Penalty(Protocol):
+    """A term of a cost that is no sum of squares, and depends on the parameters alone."""
+
+    name: ClassVar[str]
+
+    def value(self, problem: Problem, params: Parameters) -> Float[Array, ""]:
+        """What it adds to the cost."""
+        ...
+
+
+@record
+class Cost:
+    """The sum of squares of all residuals plus the penalties, in eV^2."""
+
+    terms: tuple[Term, ...]
+    penalties: tuple[Penalty, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of terms and penalties, in the order of `values`."""
+        return tuple(part.name for part in self.parts)
+
+    @property
+    def parts(self) -> tuple[Term | Penalty, ...]:
+        """Terms and penalties."""
+        return (*self.terms, *self.penalties)
+
+    @property
+    def of_bands(self) -> "Cost":
+        """The part that follows from bands and parameters without another solve."""
+        return Cost(tuple(t for t in self.terms if t.follows_from_bands), self.penalties)
+
+    def values(
+        self, problem: Problem, params: Parameters, evaluated: Evaluated
+    ) -> Float[Array, " term"]:
+        """What every term and penalty adds."""
+        squares = [jnp.sum(term.residuals(problem, params, evaluated) ** 2) for term in self.terms]
+        return jnp.stack([*squares, *(p.value(problem, params) for p in self.penalties)])
+
+    def __call__(
+        self, problem: Problem, params: Parameters, evaluated: Evaluated
+    ) -> Float[Array, ""]:
+        """The whole cost."""
+        return jnp.sum(self.values(problem, params, evaluated))
+
+
+def joined(parts: Sequence[Array], dtype: jnp.dtype) -> Float[Array, " residual"]:
+    """Residuals of several systems as one vector."""
+    return jnp.concatenate([jnp.zeros(0, dtype), *(part.ravel() for part in parts)])

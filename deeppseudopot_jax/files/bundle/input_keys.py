@@ -1,0 +1,79 @@
+"""input_X.par: the keys of one system."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from deeppseudopot_jax.files.bundle.key_value import KeyFile, read_keys
+from deeppseudopot_jax.files.bundle.text import Document
+from deeppseudopot_jax.settings import NonNegativeInt, PositiveFloat
+from deeppseudopot_jax.types import PlotRange
+
+_PLOT = PlotRange()
+
+
+class InputKeys(BaseModel):
+    """Every key of input_X.par; band and k-point indices count from 0."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    n_bands: PositiveInt = Field(alias="nBands")
+    max_kinetic_energy: PositiveFloat = Field(alias="maxKE")
+    valence_band: NonNegativeInt | None = Field(None, alias="idxVB")
+    conduction_band: NonNegativeInt | None = Field(None, alias="idxCB")
+    gap_k_point: NonNegativeInt | None = Field(None, alias="idxGap")
+    plot_center: float = Field(_PLOT.center, alias="BS_plot_center")
+    plot_half_width: PositiveFloat = Field(_PLOT.half_width, alias="BS_plot_CBVB_range")
+    plot_half_width_zoom: PositiveFloat = Field(
+        _PLOT.half_width_zoom, alias="BS_plot_CBVB_range_zoom"
+    )
+    name: str | None = Field(None, alias="systemName")
+    fit_deformation: bool = Field(False, alias="fit_defPot")
+    fit_couplings: bool = Field(False, alias="fit_eph")
+    fit_masses: bool = Field(False, alias="fit_eff_masses")
+    relative_band: NonNegativeInt | None = Field(None, alias="relE_bIdx")
+
+    @property
+    def plot_range(self) -> PlotRange:
+        """The energy windows of the band figures, eV."""
+        return PlotRange(self.plot_center, self.plot_half_width, self.plot_half_width_zoom)
+
+
+def read_input_keys(document: Document) -> KeyFile[InputKeys]:
+    """The keys of input_X.par; band indices must be among the bands, valence below conduction."""
+    keys = read_keys(document, InputKeys)
+    values = keys.values
+    for field in ("valence_band", "conduction_band", "relative_band"):
+        check_below(keys, field, "nBands", values.n_bands)
+    lower, upper = values.valence_band, values.conduction_band
+    if lower is not None and upper is not None and lower >= upper:
+        keys.problem(
+            "the valence band must be below the conduction band",
+            "conduction_band",
+            found=f"idxVB = {lower}, idxCB = {upper}",
+            legal="idxVB < idxCB",
+        )
+    if values.fit_couplings:
+        require_gap(keys, "fit_eph = 1")
+    if values.fit_masses:
+        require_gap(keys, "fit_eff_masses = 1")
+    return keys
+
+
+def require_gap(keys: KeyFile[InputKeys], reason: str) -> None:
+    """The band edges and the gap k-point must be given where `reason` uses them."""
+    for field in ("valence_band", "conduction_band", "gap_k_point"):
+        if field not in keys.lines:
+            keys.problem(f"{reason} needs the key {keys.key(field)}", field)
+
+
+def check_below(keys: KeyFile[Any], field: str, limit_name: str, limit: int | None) -> None:
+    """The index `field` must be below `limit`, as far as both are known."""
+    index = getattr(keys.values, field)
+    if index is not None and limit is not None and index >= limit:
+        keys.problem(
+            f"bad value of {keys.key(field)}",
+            field,
+            found=str(index),
+            legal=f"0 to {limit - 1} ({limit_name} = {limit})",
+        )

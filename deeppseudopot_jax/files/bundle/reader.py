@@ -1,0 +1,148 @@
+"""An inputs folder, read into one Bundle; nothing is written, all problems are told at once."""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from deeppseudopot_jax.files.bundle.coefficients import (
+    read_coefficients,
+    read_step_sizes,
+    read_tabulated_potential,
+)
+from deeppseudopot_jax.files.bundle.config import MODEL_NEEDS, read_config
+from deeppseudopot_jax.files.bundle.folder import InputsFolder
+from deeppseudopot_jax.files.bundle.key_value import KeyFile
+from deeppseudopot_jax.files.bundle.monte_carlo import (
+    check_options,
+    read_all_options,
+    read_beta_schedule,
+)
+from deeppseudopot_jax.files.bundle.purpose import Purpose, without_fits
+from deeppseudopot_jax.files.bundle.system import read_system
+from deeppseudopot_jax.files.findings import BundleError, Findings
+from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict
+from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.types import Bundle
+
+Content = TypeVar("Content")
+
+
+def read_bundle(
+    folder: Path | str,
+    purpose: Purpose = "run",
+    models: Mapping[str, Collection[str]] = MODEL_NEEDS,
+) -> Bundle:
+    """Everything that an inputs folder says.
+
+    Args:
+        folder: the inputs folder.
+        purpose: for an "eval", what asks for a fit is left out with a note, and what only a fit
+            needs (reference energies of these k-points, targets, coefficients) may be absent.
+        models: the legal values of PPmodel and, per model, the settings it needs.
+
+    Raises:
+        BundleError: listing all that is missing, illegal or contradictory in any of the files.
+    """
+    findings = Findings()
+    inputs = InputsFolder.open(Path(folder), findings)
+    config_document = inputs.required("NN_config.par")
+    if config_document is None:
+        inputs.report_missing()
+        raise BundleError(findings.problems, str(folder))
+    config = read_config(config_document, models)
+    if purpose == "eval":
+        config = without_fits(config, "max_epochs", "monte_carlo", "init_epochs", "force_retrain")
+    n_systems = config.values.n_systems or 0  # it is None where nSystem is not legal
+    if n_systems > len(inputs.names):
+        config.problem("there are fewer files than systems", "n_systems", found=str(n_systems))
+        n_systems = 0
+    found = [read_system(inputs, index, config, purpose) for index in range(n_systems)]
+    systems = tuple(system for system in found if system is not None)
+    options = read_all_options(inputs)
+    schedule = read_beta_schedule(inputs, config)
+    model_state, optimizer_state = _read_checkpoints(inputs)
+
+    # Which species there are, and so which other files, only all systems together say.
+    coefficients = tabulated = steps = None
+    species = tuple(sorted({symbol for system in systems for symbol in system.crystal.symbols}))
+    if systems and len(systems) == n_systems:
+        _check_scale(config, species)
+        check_options(options, systems, findings)
+        reason = _coefficients_needed_by(inputs, config.values)
+        coefficients = read_coefficients(inputs, species, reason)
+        steps = read_step_sizes(inputs, species)
+        table = inputs.optional("init_qSpace_pot.par")
+        tabulated = None if table is None else read_tabulated_potential(table, species)
+        if coefficients is None and config.values.spin_orbit:
+            findings.note("SObool = 1 without init_<atom>Params.par: a5, a6 and a7 start at 0.")
+    inputs.report_missing()
+    findings.raise_if_any(str(folder))
+    inputs.note_unread(n_systems)
+    return Bundle(
+        folder=Path(folder),
+        settings=config.values,
+        systems=systems,
+        species=species,
+        coefficients=coefficients,
+        model_state=model_state,
+        optimizer_state=optimizer_state,
+        tabulated_potential=tabulated,
+        step_sizes=steps,
+        monte_carlo_options=options,
+        beta_schedule=schedule,
+        notes=tuple(findings.notes),
+    )
+
+
+def _read_checkpoints(
+    inputs: InputsFolder,
+) -> tuple[dict[str, np.ndarray] | None, dict | None]:
+    """The contents of init_PPmodel.pth and init_AdamState.pth, where they exist."""
+    model = inputs.path("init_PPmodel.pth")
+    optimizer = inputs.path("init_AdamState.pth")
+    if model is None:
+        if optimizer is not None:
+            inputs.findings.note(f"{optimizer.name} is not used: init_PPmodel.pth is absent.")
+        return None, None
+    model_state = _attempt(inputs.findings, read_state_dict, model)
+    if optimizer is None:
+        return model_state, None
+    state = _attempt(inputs.findings, read_checkpoint, optimizer)
+    if isinstance(state, dict):
+        return model_state, state
+    if state is not None:
+        found, legal = type(state).__name__, "a dict (optimizer.state_dict())"
+        inputs.findings.problem(optimizer.name, "is no optimizer state", found=found, legal=legal)
+    return model_state, None
+
+
+def _attempt(findings: Findings, reader: Callable[[Path], Content], path: Path) -> Content | None:
+    """What `reader` returns; where it raises, its problems join the others."""
+    try:
+        return reader(path)
+    except BundleError as error:
+        findings.problems.extend(error.problems)
+        return None
+
+
+def _check_scale(config: KeyFile[Settings], species: tuple[str, ...]) -> None:
+    scale = config.values.scale
+    if scale is not None and len(scale) != len(species):
+        config.problem(
+            "PPmodel_scale must have one number per species",
+            "scale",
+            found=" ".join(f"{factor:g}" for factor in scale),
+            legal=f"{len(species)} numbers ({' '.join(species)})",
+        )
+
+
+def _coefficients_needed_by(inputs: InputsFolder, settings: Settings) -> str | None:
+    """What this run cannot do without init_<atom>Params.par; None where it can do without."""
+    restarts = "init_PPmodel.pth" in inputs.names and not settings.force_retrain
+    if settings.trains_coefficients:
+        return "PPmodel = ZeroFunction"
+    if settings.init_epochs > 0 and not restarts and "init_qSpace_pot.par" not in inputs.names:
+        return "init_Zunger_num_epochs > 0"
+    return None

@@ -1,0 +1,126 @@
+"""Band structures: reference as points, computed bands as lines."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from deeppseudopot_jax.files.results.figures.band_plot import BandPlot
+from deeppseudopot_jax.files.results.figures.style import (
+    DATA_COLOR,
+    PALE_COLOR,
+    WIDTH,
+    LineStyle,
+    legend_above,
+    line_styles,
+    spacious,
+    styled,
+    zero_line,
+)
+from deeppseudopot_jax.files.results.k_path import KPath, k_path
+
+_BELOW_EACH_OTHER = 3
+"""Up to so many systems stand below each other; more stand two abreast."""
+_MARKER_SIZE = 3.2
+_ROOMY = 40
+"""k-points per panel beyond which the markers shrink."""
+_FEW = 10
+"""Up to so many k-points, those at the ends are kept off the frame."""
+
+
+@styled
+def band_figure(systems: Sequence[BandPlot]) -> Figure:
+    """Two panels per system: all bands, and the surroundings of the gap.
+
+    Corners of the path are marked, and named where they are symmetry points; curves are not drawn
+    across its jumps. Above a panel stands how far each curve is from the reference levels shown.
+    """
+    abreast = 1 if len(systems) <= _BELOW_EACH_OTHER else 2
+    rows = -(-len(systems) // abreast)
+    figure = Figure(figsize=(WIDTH * abreast, 0.3 + 2.9 * rows), layout=spacious())
+    panels = figure.subplots(rows, 2 * abreast, squeeze=False).reshape(-1, 2)
+    styles = line_styles(name for system in systems for name in system.curves)
+    for system, (overview, detail) in zip(systems, panels, strict=False):
+        path = k_path(system.k_points, system.lattice)
+        for axes, zoom in ((overview, False), (detail, True)):
+            _draw_path(axes, path)
+            _draw_reference(axes, system, path)
+            _draw_curves(axes, system, path, styles)
+            axes.set_ylim(*system.window(zoom))
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+            axes.set_title(_deviations(system, zoom), loc="right", fontsize=7)
+        overview.set_title(system.title, loc="left", fontweight="bold")
+        overview.set_ylabel(system.axis_label)
+    for empty in panels[len(systems) :].flat:
+        empty.set_axis_off()
+    legend_above(figure, _handles(systems, styles))
+    return figure
+
+
+def _draw_path(axes: Axes, path: KPath) -> None:
+    for position, _ in path.ticks:
+        axes.axvline(position, color="0.75", linewidth=0.6, zorder=0.5)
+    if any(name for _, name in path.ticks):
+        positions, names = zip(*path.ticks, strict=True)
+        axes.set_xticks(positions, names)
+        axes.tick_params(axis="x", which="both", length=0)
+        axes.xaxis.minorticks_off()
+    else:
+        axes.set_xlabel(r"Path length (Bohr$^{-1}$)")
+    end = path.position[-1]
+    if end > 0.0:
+        margin = 0.0 if len(path.position) > _FEW else 0.04 * end
+        axes.set_xlim(-margin, end + margin)
+    zero_line(axes)
+
+
+def _draw_reference(axes: Axes, system: BandPlot, path: KPath) -> None:
+    if system.reference is None:
+        return
+    size = _MARKER_SIZE * float(np.sqrt(min(1.0, _ROOMY / len(path.position))))
+    for color, chosen in ((PALE_COLOR, ~system.is_fitted), (DATA_COLOR, system.is_fitted)):
+        levels = np.where(chosen, system.reference - system.zero, np.nan)
+        axes.plot(path.position, levels, **_circles(color, size))
+
+
+def _draw_curves(
+    axes: Axes, system: BandPlot, path: KPath, styles: Mapping[str, LineStyle]
+) -> None:
+    position = np.insert(path.position, path.breaks, np.nan)
+    for name, bands in system.curves.items():
+        levels = bands - system.zero
+        interrupted = np.insert(levels, path.breaks, np.nan, axis=0)
+        # Below the points: these stay visible where the fit is good.
+        axes.plot(position, interrupted, zorder=1.9, **styles[name])
+        if path.alone:
+            color = styles[name]["color"]
+            axes.plot(path.position[path.alone], levels[path.alone], "_", color=color, ms=8)
+
+
+def _deviations(system: BandPlot, zoom: bool) -> str:
+    found = {name: system.deviation(name, zoom) for name in system.curves}
+    return "\n".join(
+        f"{name}: RMSE {1000.0 * value:.3g} meV"
+        for name, value in found.items()
+        if value is not None
+    )
+
+
+def _handles(systems: Sequence[BandPlot], styles: Mapping[str, LineStyle]) -> list[Line2D]:
+    fitted = [system.is_fitted for system in systems if system.reference is not None]
+    handles = []
+    if fitted:
+        handles.append(Line2D([], [], label="reference", **_circles(DATA_COLOR)))
+    if not all(levels.all() for levels in fitted):
+        handles.append(Line2D([], [], label="reference, not fitted", **_circles(PALE_COLOR)))
+    return handles + [Line2D([], [], label=name, **style) for name, style in styles.items()]
+
+
+def _circles(color: str, size: float = _MARKER_SIZE) -> dict:
+    return {
+        "color": color, "marker": "o", "linestyle": "", "markerfacecolor": "none",
+        "markeredgewidth": 0.6, "markersize": size,
+    }  # fmt: skip

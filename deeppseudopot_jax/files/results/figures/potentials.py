@@ -1,0 +1,93 @@
+"""Potentials in reciprocal and in real space."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from deeppseudopot_jax.files.results.figures.style import (
+    COLORS,
+    DASHES,
+    WIDTH,
+    legend_above,
+    spacious,
+    styled,
+    zero_line,
+)
+
+_NEAR_ZERO = 0.25
+"""Bohr^-1. Crystals do not use v(q) between 0 and here, where a long-range tail diverges."""
+_POLE = 2.0
+"""Values near 0 that are this many times larger than all others are left out of the frame."""
+_VISIBLE = 0.005
+"""Potentials are shown as far as they exceed this fraction of their maximum."""
+
+
+@dataclass(frozen=True, eq=False)
+class PotentialPlot:
+    """Potentials of all species, v(q) in Ha Bohr^3 and v(r) in Ha; `label` is for the legend."""
+
+    label: str
+    v_q: Float[np.ndarray, "q species"]
+    v_r: Float[np.ndarray, "r species"]
+
+
+@styled
+def potential_figure(
+    q: Float[np.ndarray, " q"],
+    r: Float[np.ndarray, " r"],
+    species: Sequence[str],
+    plots: Sequence[PotentialPlot],
+) -> Figure:
+    """v(q) and v(r), one colour per species, one dash pattern per entry of `plots`.
+
+    Args:
+        q: wave vectors in Bohr^-1, ascending.
+        r: radii in Bohr, ascending.
+        species: names of the columns.
+        plots: the first one is drawn solid.
+    """
+    figure = Figure(figsize=(WIDTH, 2.8), layout=spacious())
+    left, right = figure.subplots(1, 2)
+    _draw(left, q, [plot.v_q for plot in plots])
+    _draw(right, r, [plot.v_r for plot in plots])
+    left.set(xlabel=r"$q$ (Bohr$^{-1}$)", ylabel=r"$v(q)$ (Ha Bohr$^3$)")
+    right.set(xlabel=r"$r$ (Bohr)", ylabel=r"$v(r)$ (Ha)")
+    handles = [
+        Line2D([], [], color=color, label=symbol)
+        for symbol, color in zip(species, cycle(COLORS), strict=False)
+    ]
+    if len(plots) > 1:
+        handles += [
+            Line2D([], [], color="0.4", linestyle=dashes, label=plot.label)
+            for plot, dashes in zip(plots, cycle(DASHES), strict=False)
+        ]
+    legend_above(figure, handles)
+    return figure
+
+
+def _draw(axes: Axes, x: np.ndarray, values: Sequence[np.ndarray]) -> None:
+    for v, dashes in zip(values, cycle(DASHES), strict=False):
+        for column, color in zip(v.T, cycle(COLORS), strict=False):
+            axes.plot(x, column, color=color, linestyle=dashes)
+    zero_line(axes)
+    _frame(axes, x, np.hstack(values))
+
+
+def _frame(axes: Axes, x: np.ndarray, values: np.ndarray) -> None:
+    """Limits that show all of `values` but a pole at 0, and x as far as they are visible."""
+    size = np.abs(np.where(np.isfinite(values), values, 0.0)).max(axis=1)
+    regular = x >= min(_NEAR_ZERO, x[-1])
+    if size.max() <= _POLE * size[regular].max():
+        regular[:] = True
+    shown = values[regular][np.isfinite(values[regular])]
+    if len(shown) and shown.max() > shown.min():
+        margin = 0.06 * (shown.max() - shown.min())
+        axes.set_ylim(shown.min() - margin, shown.max() + margin)
+        furthest = x[regular & (size > _VISIBLE * size[regular].max())].max()
+        axes.set_xlim(0.0, min(1.1 * furthest, x[-1]))

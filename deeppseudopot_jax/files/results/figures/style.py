@@ -1,0 +1,90 @@
+"""How the figures look, also to colour-blind readers, and how they are saved."""
+
+from collections.abc import Iterable, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from deeppseudopot_jax.files.atomic import atomic_path
+
+WIDTH = 7.0
+"""Inches: two columns of a journal page."""
+HALF_WIDTH = 3.4
+"""Inches: one column."""
+
+DATA_COLOR = "#333333"
+PALE_COLOR = "#c8c8c8"
+
+# M. Okabe and K. Ito, Color Universal Design (2008), without black and the faint yellow.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), "-.", ":")
+
+LineStyle = dict[str, Any]
+
+_STYLE: dict[str, object] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure everywhere
+    "mathtext.fontset": "dejavusans",
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.1,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "ytick.minor.visible": True,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # text stays text
+}
+
+styled = matplotlib.style.context(["default", _STYLE])
+"""Decorator: the style above, whatever the user's matplotlibrc says."""
+
+
+def line_styles(names: Iterable[str]) -> dict[str, LineStyle]:
+    """Colour and dashes of curves, one pair per distinct name."""
+    return {
+        name: {"color": color, "linestyle": dashes}
+        for name, color, dashes in zip(
+            dict.fromkeys(names), cycle(COLORS), cycle(DASHES), strict=False
+        )
+    }
+
+
+def spacious() -> ConstrainedLayoutEngine:
+    """A layout with room for the tick labels at the corners, which matplotlib does not reckon."""
+    return ConstrainedLayoutEngine(w_pad=0.1)
+
+
+def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """A legend in a row above the panels, where it covers no data."""
+    if handles:
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+def zero_line(axes: Axes) -> None:
+    """A faint horizontal line at 0."""
+    axes.axhline(0.0, color="0.6", linewidth=0.6, linestyle=":", zorder=0.5)
+
+
+@styled
+def save(figure: Figure, path: Path | str) -> None:
+    """Write a figure in the format its suffix names; the file appears complete or not at all."""
+    with atomic_path(path) as temporary:
+        # Without the date, equal results give equal files.
+        dates = {"CreationDate": None} if temporary.suffix == ".pdf" else None
+        figure.savefig(temporary, metadata=dates)

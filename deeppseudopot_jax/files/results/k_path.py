@@ -1,0 +1,102 @@
+"""A list of k-points as a path: distances along it, where it jumps, what its corners are called."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from deeppseudopot_jax.crystal import reciprocal_lattice
+from deeppseudopot_jax.files.results.symmetry_points import equivalent, point_group, point_namer
+
+_LONG_STEP = 2.5
+"""A step this many times longer than both its neighbours, in a new direction, is a jump."""
+_STRAIGHT = np.cos(np.radians(1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class KPath:
+    """A path in reciprocal space.
+
+    `position` is the distance along it in Bohr^-1, jumps not counted; a curve over it is
+    interrupted before every index of `breaks`; `ticks` are the corners and symmetry points:
+    position and name, which is empty where the point has none.
+    """
+
+    position: Float[np.ndarray, " kpt"]
+    breaks: Int[np.ndarray, " break"]
+    ticks: tuple[tuple[float, str], ...]
+
+    @property
+    def alone(self) -> list[int]:
+        """Indices of points with a break on both sides."""
+        starts = {0, *self.breaks.tolist()}
+        ends = {*self.breaks.tolist(), len(self.position)}
+        return sorted(i for i in starts if i + 1 in ends)
+
+
+def k_path(k_points: Float[np.ndarray, "kpt 3"], lattice: Float[np.ndarray, "3 3"]) -> KPath:
+    """The path through fractional `k_points` of a crystal with `lattice` rows in Bohr."""
+    steps = np.diff(k_points @ reciprocal_lattice(lattice), axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    directions = steps / np.where(lengths > 0.0, lengths, 1.0)[:, None]
+    straight = np.sum(directions[1:] * directions[:-1], axis=1) > _STRAIGHT
+    operations = point_group(lattice)
+    breaks, advance = [], lengths.copy()
+    jumps = _jumps(lengths, straight)
+    for i in jumps:
+        advance[i] = _hidden_step(k_points, lengths, i, operations)
+        if advance[i] == 0.0:
+            breaks.append(i + 1)
+    position = np.concatenate([[0.0], np.cumsum(advance)])
+    corners = {
+        i + 1
+        for i in range(len(straight))
+        if not straight[i] and lengths[i] > 0.0 and lengths[i + 1] > 0.0
+        and not {i, i + 1} & set(jumps)
+    }  # fmt: skip
+    corners |= {index for i in breaks for index in (i - 1, i)}
+    return KPath(
+        position, np.array(breaks, dtype=int), _ticks(k_points, lattice, position, corners)
+    )
+
+
+def _jumps(lengths: np.ndarray, straight: np.ndarray) -> list[int]:
+    """Indices of the steps that lead from one part of the path to another one."""
+    jumps = []
+    for i, length in enumerate(lengths):
+        neighbours = [j for j in (i - 1, i + 1) if 0 <= j < len(lengths)]
+        longer = all(length > _LONG_STEP * lengths[j] for j in neighbours)
+        if neighbours and longer and not any(straight[min(i, j)] for j in neighbours):
+            jumps.append(i)
+    return jumps
+
+
+def _hidden_step(
+    k_points: np.ndarray, lengths: np.ndarray, i: int, operations: np.ndarray
+) -> float:
+    """Length of jump i where it leads to one ordinary step from an image of its start, else 0.
+
+    Then the path goes on: files list the zone-boundary point before or after the jump only.
+    """
+    start, end = k_points[i], k_points[i + 1]
+    if i + 2 < len(k_points) and equivalent(2.0 * end - k_points[i + 2], start, operations):
+        return float(lengths[i + 1])
+    if i > 0 and equivalent(2.0 * start - k_points[i - 1], end, operations):
+        return float(lengths[i - 1])
+    return 0.0
+
+
+def _ticks(
+    k_points: np.ndarray, lattice: np.ndarray, position: np.ndarray, corners: set[int]
+) -> tuple[tuple[float, str], ...]:
+    """Corners and named points, those at one position together: "U|K"."""
+    name_of = point_namer(lattice)
+    ticks: list[tuple[float, list[str]]] = []
+    for i, (where, k) in enumerate(zip(position.tolist(), k_points, strict=True)):
+        name = name_of(k)
+        if name or i in corners:
+            if not ticks or where > ticks[-1][0]:
+                ticks.append((where, []))
+            if name and name not in ticks[-1][1]:
+                ticks[-1][1].append(name)
+    return tuple((where, "|".join(names)) for where, names in ticks)

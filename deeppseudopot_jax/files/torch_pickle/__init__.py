@@ -1,0 +1,10 @@
+"""PyTorch checkpoints (.pth), read and written without PyTorch, and read without running code."""
+
+from deeppseudopot_jax.files.torch_pickle.read import (
+    UnsafePickleError,
+    read_checkpoint,
+    read_state_dict,
+)
+from deeppseudopot_jax.files.torch_pickle.write import write_checkpoint
+
+__all__ = ["UnsafePickleError", "read_checkpoint", "read_state_dict", "write_checkpoint"]

@@ -1,0 +1,56 @@
+"""Parameters to start from: a checkpoint, coefficient files or the model's random initialiser."""
+
+import jax
+import numpy as np
+from optax import ScaleByAdamState
+
+from deeppseudopot_jax.parameters import N_COEFFICIENTS, Parameters, from_coefficients
+from deeppseudopot_jax.potentials.networks import NetworkModel
+from deeppseudopot_jax.potentials.state_dict import from_state_dict
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.training.adam_state import from_torch_adam
+from deeppseudopot_jax.types import Bundle
+
+
+def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
+    """The parameter pytree a run starts from, before any fit to Zunger or tabulated curves.
+
+    A network's variables come from init_PPmodel.pth where the bundle has
+    it, else from the class's own initialiser with the bundle's `seed`.
+
+    Raises:
+        ValueError: if init_PPmodel.pth does not fit the model, or if the coefficients are the
+            local potential and the bundle has no coefficient files.
+    """
+    n_species = len(problem.species)
+    model = problem.local
+    if isinstance(model, NetworkModel):
+        local: dict | None = (
+            model.init(jax.random.key(bundle.settings.seed), problem.dtype)
+            if bundle.model_state is None
+            else from_state_dict(model, bundle.model_state)
+        )
+    elif bundle.coefficients is None:
+        raise ValueError(
+            "the Zunger form needs its coefficients: init_<atom>Params.par is missing for "
+            + ", ".join(problem.species)
+        )
+    else:
+        local = None
+    rest = np.zeros((n_species, N_COEFFICIENTS))
+    rows = rest if bundle.coefficients is None else bundle.coefficients
+    return from_coefficients(rows, problem.dtype, local)
+
+
+def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> ScaleByAdamState:
+    """Adam's count and moments of a network from init_AdamState.pth, which must be there.
+
+    Raises:
+        ValueError: if the file does not hold the state of an Adam for this network.
+    """
+    model = problem.local
+    assert isinstance(model, NetworkModel) and bundle.optimizer_state is not None
+    try:
+        return from_torch_adam(model, params.local["params"], bundle.optimizer_state)
+    except ValueError as error:
+        raise ValueError(f"init_AdamState.pth: {error}") from error

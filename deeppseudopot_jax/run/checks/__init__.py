@@ -1,0 +1,1 @@
+"""What a run will do, whether it can, and what of its bundle has no effect."""

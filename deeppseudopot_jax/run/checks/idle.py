@@ -1,0 +1,265 @@
+"""What of a bundle has no effect on a run, and why: nothing is silently ignored."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from deeppseudopot_jax.potentials.networks import CATALOGUE
+from deeppseudopot_jax.run.checks.plan import RunPlan
+from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.types import GapDeformationTargets
+
+Reason = Callable[[RunPlan], str]
+"""Why a key does not act in a run; empty where it acts, or asks for nothing."""
+
+
+def remarks(plan: RunPlan) -> list[str]:
+    """One sentence for every reason why keys or files of the bundle do not act in this run."""
+    settings = plan.settings
+    given = [name for name in Settings.model_fields if name in settings.model_fields_set]
+    idle = [(str(Settings.model_fields[n].alias), WHY_IDLE[n](plan)) for n in given]
+    idle += [(key, _why_no_other_fits(plan)) for key in _other_fits(plan)]
+    keys_of: dict[str, list[str]] = {}
+    for key, reason in idle + _idle_inputs(plan):
+        if reason:
+            keys_of.setdefault(reason, []).append(key)
+    found = [f"no effect of {', '.join(keys)}: {reason}." for reason, keys in keys_of.items()]
+    if CATALOGUE[settings.model].dropout:
+        found.append("the dropout rate is 0, the PyTorch code's default, for which it has no key.")
+    return found
+
+
+def _other_fits(plan: RunPlan) -> list[str]:
+    """The keys of input_X.par that ask for a fit to something else than band energies."""
+    return [
+        f"{key} = 1 (input_{system.index}.par)"
+        for system in plan.bundle.systems
+        for key, asked in (
+            ("fit_defPot", system.fit_deformation),
+            ("fit_eph", system.fit_couplings),
+            ("fit_eff_masses", system.fit_masses),
+        )
+        if asked
+    ]
+
+
+def _idle_inputs(plan: RunPlan) -> list[tuple[str, str]]:
+    """What is idle of the bundle beside NN_config.par, and why."""
+    bundle, found = plan.bundle, []
+    for index, system in enumerate(bundle.systems):
+        deformation, couplings, masses = plan.asked.has(index)
+        old_form = isinstance(system.deformation_targets, GapDeformationTargets)
+        gap = couplings or masses or (deformation and old_form)
+        found += [
+            (name.format(system.index), "no cost of this run contains it")
+            for name, idle in (
+                ("idxCB (input_{}.par)", system.conduction_band is not None and not gap),
+                ("idxGap (input_{}.par)", system.gap_k_point is not None and not gap),
+                ("expDefPot_{}.par", system.deformation_targets and not deformation),
+                ("expCoupling_{}", system.coupling_targets and not couplings),
+                ("qpoints_{}.par", system.q_points is not None and not couplings),
+            )
+            if idle
+        ]
+    if bundle.monte_carlo_options or bundle.step_sizes is not None:
+        found.append(("mcOpts*.par, *ParamSteps.par", _first(_NO_MONTE_CARLO, _network)(plan)))
+    if bundle.model_state is not None and bundle.settings.trains_coefficients:
+        found.append(("init_PPmodel.pth", _NO_WEIGHTS))
+    if bundle.optimizer_state is not None:
+        found.append(("init_AdamState.pth", _why_no_moments(plan)))
+    if bundle.tabulated_potential is not None:
+        found.append(("init_qSpace_pot.par", _why_not_fitted(plan)))
+    if bundle.coefficients is not None:
+        if bundle.coefficients[:, 5:8].any() and not bundle.settings.spin_orbit:
+            found.append(("a5, a6, a7", "SObool is 0"))
+        if bundle.coefficients[:, 8].any() and _NO_DEFORMATION(plan):
+            found.append(("a8", _NO_DEFORMATION(plan)))
+    return found
+
+
+def _why_no_other_fits(plan: RunPlan) -> str:
+    """Why the keys fit_defPot, fit_eph and fit_eff_masses do not act; empty where they do."""
+    if not plan.fits:
+        return "nothing is trained"
+    if plan.samples_coefficients:
+        return "mcOpts*.par says what the coefficients are fitted to"
+    return ""
+
+
+def _why_not_fitted(plan: RunPlan) -> str:
+    """Why no network is fitted to curves v(q) before the training; empty where one is."""
+    if plan.initial_fit:
+        return ""
+    if plan.start == "coefficients":
+        return _NO_WEIGHTS
+    if plan.settings.init_epochs == 0:
+        return "there is no initial fit"
+    return "the weights of init_PPmodel.pth are not fitted again (force_retrain = 0)"
+
+
+def _why_no_moments(plan: RunPlan) -> str:
+    """Why Adam does not start from init_AdamState.pth; empty where it does."""
+    if plan.restores_moments:
+        return ""
+    if plan.mode != "gradient":
+        return "nothing is trained"
+    if plan.start == "coefficients":
+        return _NO_WEIGHTS
+    if plan.settings.optimizer != "adam":
+        return f"optimizer = {plan.settings.optimizer}"
+    return "force_retrain = 1 starts afresh"
+
+
+_NO_WEIGHTS = "PPmodel = ZeroFunction has no weights"
+
+
+def _acts(_: RunPlan) -> str:
+    return ""
+
+
+def _idle(reason: str) -> Reason:
+    return lambda _: reason
+
+
+def _needs(condition: Callable[[RunPlan], object], otherwise: str) -> Reason:
+    return lambda plan: "" if condition(plan) else otherwise
+
+
+def _first(*reasons: Reason) -> Reason:
+    return lambda plan: next(filter(None, (reason(plan) for reason in reasons)), "")
+
+
+def _switch(field: str, reason: Reason) -> Reason:
+    """A key that is at its default asks for nothing, whatever the run does."""
+    default = Settings.model_fields[field].default
+    return lambda p: "" if getattr(p.settings, field) == default else reason(p)
+
+
+def _model_option(field: str) -> Reason:
+    return lambda p: (
+        "" if field in CATALOGUE[p.settings.model].needs else f"PPmodel = {p.settings.model}"
+    )
+
+
+def _has_neutral_moves(plan: RunPlan) -> bool:
+    """Whether a4 can change with every system staying neutral."""
+    counts = [
+        [s.crystal.symbols.count(x) for x in plan.bundle.species] for s in plan.bundle.systems
+    ]
+    return bool(np.linalg.matrix_rank(np.array(counts)) < len(plan.bundle.species))
+
+
+def _has_long_range(plan: RunPlan) -> bool:
+    given = plan.bundle.coefficients is not None and bool(plan.bundle.coefficients[:, 4].any())
+    return given or (plan.settings.train_long_range and not WHY_IDLE["train_long_range"](plan))
+
+
+def _force_retrain(plan: RunPlan) -> str:
+    if plan.bundle.model_state is not None and plan.settings.init_epochs == 0:
+        return "there is nothing to retrain with init_Zunger_num_epochs = 0"
+    return _why_not_fitted(plan) or (
+        "there is no init_PPmodel.pth" if plan.bundle.model_state is None else ""
+    )
+
+
+def _mc_options_say(plan: RunPlan) -> str:
+    given = plan.settings.trains_coefficients and plan.bundle.monte_carlo_options
+    return "mcOpts*.par says it for the coefficients" if given else ""
+
+
+def _network(plan: RunPlan) -> str:
+    return "" if plan.settings.trains_coefficients else "a network moves by the mc_* keys"
+
+
+def _mean_cost(plan: RunPlan) -> str:
+    if plan.samples_coefficients:
+        return "the Monte Carlo cost of coefficients has no penalties"
+    return ""
+
+
+def _steps_say(plan: RunPlan) -> str:
+    return "coefficients move by their step sizes" if plan.settings.trains_coefficients else ""
+
+
+def _ladder_says(plan: RunPlan) -> str:
+    return "every replica has its own beta" if plan.settings.mc_replicas > 1 else ""
+
+
+_UNDEFORMED = "the energies of undeformed crystals do not depend on it"
+_NO_DEFORMATION = _needs(
+    lambda p: p.settings.strain and p.asked.deformation,
+    _UNDEFORMED,
+)
+_TRAINING = _needs(lambda p: p.mode == "gradient", "nothing is trained")
+_ADAM = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "adam", "it belongs to adam"))
+_SGD = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "sgd", "it belongs to sgd"))
+_NO_MONTE_CARLO = _needs(lambda p: p.mode == "monte_carlo", "there is no Monte Carlo fit")
+_SEVERAL_REPLICAS = _needs(lambda p: p.settings.mc_replicas > 1, "mc_replicas is 1")
+_TEMPERING = _first(_NO_MONTE_CARLO, _SEVERAL_REPLICAS)
+_COST = _needs(lambda p: p.has_references, "there is no reference")
+_TAIL = _needs(lambda p: p.settings.tail_strength > 0, "penalize_lambda is not positive")
+_MAGNITUDE = _needs(
+    lambda p: p.settings.magnitude_strength > 0, "penalize_mag_lambda is not positive"
+)
+
+WHY_IDLE: dict[str, Reason] = {
+    "num_cores": _idle("JAX uses every core; OPENBLAS_NUM_THREADS sets LAPACK's share"),
+    "separate_k_gradients": _idle("gradients need no extra memory per k-point here"),
+    "gradient_checkpointing": _idle("gradients come from the wave functions in any case"),
+    "cache_spin_orbit": _idle("spin-orbit and nonlocal parts are projectors, too small to cache"),
+    "show_plots": _idle("figures are written to files and not shown"),
+    **dict.fromkeys(("log_memory", "log_runtime", "n_systems", "spin_orbit", "model"), _acts),
+    "log_gradients": _switch("log_gradients", _TRAINING),
+    "long_range_gamma": _needs(_has_long_range, "every a4 is 0 and stays so"),
+    "strain": _switch("strain", _NO_DEFORMATION),
+    "train_long_range": _switch(
+        "train_long_range",
+        _first(_TRAINING, _needs(_has_neutral_moves, "neutrality of the systems fixes every a4")),
+    ),
+    "train_spin_orbit": _switch("train_spin_orbit", _TRAINING),
+    "train_nonlocal": _switch("train_nonlocal", _TRAINING),
+    "train_strain": _switch("train_strain", _first(_TRAINING, _NO_DEFORMATION)),
+    "hidden_layers": _needs(lambda p: not p.settings.trains_coefficients, _NO_WEIGHTS),
+    **{name: _model_option(name) for name in ("decay_rate", "decay_center", "gaussian_std")},
+    "scale": _model_option("scale"),
+    "tail_start": _first(_TAIL, _COST, _mean_cost),
+    "tail_strength": _switch("tail_strength", _first(_TAIL, _COST, _mean_cost)),
+    "magnitude_threshold": _first(_MAGNITUDE, _COST, _mean_cost),
+    "magnitude_strength": _switch("magnitude_strength", _first(_MAGNITUDE, _COST, _mean_cost)),
+    "init_epochs": _switch("init_epochs", _why_not_fitted),
+    **dict.fromkeys(("init_optimizer", "init_learning_rate"), _why_not_fitted),
+    **dict.fromkeys(("init_scheduler_gamma", "init_plot_every"), _why_not_fitted),
+    "init_log_gradients": _switch("init_log_gradients", _why_not_fitted),
+    "force_retrain": _switch("force_retrain", _force_retrain),
+    "max_epochs": _acts,
+    **dict.fromkeys(("optimizer", "learning_rate", "plot_every", "patience"), _TRAINING),
+    **dict.fromkeys(("scheduler_gamma", "scheduler_step"), _TRAINING),
+    "sgd_momentum": _SGD,
+    "adam_beta1": _ADAM,
+    "adam_beta2": _ADAM,
+    "perturb_every": _switch("perturb_every", _TRAINING),
+    "pre_adjust_moves": _switch("pre_adjust_moves", _TRAINING),
+    "pre_adjust_step_size": _first(
+        _TRAINING, _needs(lambda p: p.settings.pre_adjust_moves, "pre_adjust_moves is 0")
+    ),
+    **dict.fromkeys(("monte_carlo", "smooth_reorder", "eigenvector_reorder"), _acts),
+    "mc_iterations": _first(_NO_MONTE_CARLO, _mc_options_say),
+    **dict.fromkeys(("mc_perturb_mode", "mc_fraction"), _first(_NO_MONTE_CARLO, _steps_say)),
+    "mc_beta": _first(_NO_MONTE_CARLO, _ladder_says, _mc_options_say),
+    "mc_beta_schedule": _first(_NO_MONTE_CARLO, _mc_options_say),
+    "mc_replicas": _switch("mc_replicas", _NO_MONTE_CARLO),
+    **dict.fromkeys(("mc_betas", "mc_swap_every"), _TEMPERING),
+    "mc_burn_in": _switch("mc_burn_in", _TEMPERING),
+    "mc_delayed_acceptance": _switch("mc_delayed_acceptance", _NO_MONTE_CARLO),
+    "relative_band": _needs(
+        lambda p: any(
+            s.reference_energies is not None and s.relative_band == p.settings.relative_band
+            for s in p.bundle.systems
+        ),
+        "every system has its own, or no reference",
+    ),
+    "seed": _needs(
+        lambda p: p.start == "random" or p.mode == "monte_carlo", "no random numbers are drawn"
+    ),
+    **dict.fromkeys(("basis_sphere", "q_max", "n_q", "n_r", "r_max"), _acts),
+}

@@ -1,0 +1,261 @@
+"""The files of one stage of a run: bands, potentials, parameters, each with its figure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from optax import OptState
+
+from deeppseudopot_jax.basis import plane_waves
+from deeppseudopot_jax.crystal import reciprocal_lattice
+from deeppseudopot_jax.files.atomic import ResultsFolder
+from deeppseudopot_jax.files.results import checkpoints, figures, tables
+from deeppseudopot_jax.files.results.k_path import k_path
+from deeppseudopot_jax.files.results.transform import real_space_potential
+from deeppseudopot_jax.parameters import COLUMNS, Parameters, to_coefficients
+from deeppseudopot_jax.potentials.compose import form_factors
+from deeppseudopot_jax.potentials.networks import NetworkModel
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.training.adam_state import adam_moments, schedule_count, to_torch_adam
+from deeppseudopot_jax.training.optimizers import staircase
+from deeppseudopot_jax.training.trainable import trained_channels
+from deeppseudopot_jax.types import Bundle, SystemInput
+
+PDF = ("pdf",)
+PDF_AND_PNG = ("pdf", "png")
+
+_v_q = jax.jit(form_factors, static_argnums=(0, 3))
+
+
+class CostRow(NamedTuple):
+    """The cost after so many epochs, and what every term of it adds."""
+
+    epoch: int
+    cost: float
+    terms: tuple[float, ...] = ()
+
+
+def _by_first_process(write: Callable[..., None]) -> Callable[..., None]:
+    """The same method, doing nothing where there is no results folder."""
+
+    @wraps(write)
+    def method(self: "Outputs", *arguments: Any, **options: Any) -> None:
+        if self.folder is not None:
+            write(self, *arguments, **options)
+
+    return method
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Writes what belongs to a stage, named by its prefix (`oldFunc`, `epoch_100`, `final`).
+
+    `folder` is None for all but the first process of a run: they write nothing. So nothing here may
+    compute with arrays that span processes.
+    """
+
+    bundle: Bundle
+    problem: Problem
+    folder: ResultsFolder | None
+
+    @cached_property
+    def q(self) -> np.ndarray:
+        """Wave numbers (Bohr^-1) of exported potentials: nQGrid points up to qmax."""
+        settings = self.bundle.settings
+        return np.linspace(0.0, settings.q_max, settings.n_q)
+
+    @cached_property
+    def r(self) -> np.ndarray:
+        """Radii (Bohr) of exported potentials: nRGrid points up to Rmax."""
+        settings = self.bundle.settings
+        return np.linspace(0.0, settings.r_max, settings.n_r)
+
+    @_by_first_process
+    def basis_states(self) -> None:
+        """basisStates_<X>.dat of every system; with kG bases, all waves of any k-point."""
+        for system in self.bundle.systems:
+            sphere, energy = self.bundle.settings.basis_sphere, system.max_kinetic_energy
+            waves = plane_waves(system.crystal, energy, sphere, system.k_points)
+            tables.write_basis_states(
+                self.file(f"basisStates_{system.index}.dat"),
+                np.unique(waves.integers[waves.mask], axis=0),
+                reciprocal_lattice(system.crystal.lattice),
+            )
+
+    @_by_first_process
+    def band_tables(self, prefix: str, energies: Sequence[np.ndarray]) -> None:
+        """<prefix>_BS_sys<X>.dat of every system."""
+        for system, bands in zip(self.bundle.systems, energies, strict=True):
+            tables.write_bands(
+                self.file(f"{prefix}_BS_sys{system.index}.dat"),
+                path_length(system),
+                np.asarray(bands),
+            )
+
+    @_by_first_process
+    def band_figure(
+        self, prefix: str, curves: Mapping[str, Sequence[np.ndarray]], formats: Sequence[str]
+    ) -> None:
+        """<prefix>_plotBS.*: curves (name to energies of every system) over the reference."""
+        plots = [
+            band_plot(system, {name: bands[i] for name, bands in curves.items()})
+            for i, system in enumerate(self.bundle.systems)
+        ]
+        self.save(figures.band_figure(plots), f"{prefix}_plotBS", formats)
+
+    @_by_first_process
+    def potential_tables(self, prefix: str, params: Parameters, real_space: bool = True) -> None:
+        """<prefix>_qSpace_pot.dat and, with `real_space`, <prefix>_pot_<atom>.dat."""
+        v_q = self.v_q(params)
+        species = self.problem.species
+        tables.write_q_space_potential(self.file(f"{prefix}_qSpace_pot.dat"), self.q, v_q, species)
+        if real_space:
+            v_r = real_space_potential(self.q, v_q, self.r)
+            for symbol, column in zip(species, v_r.T, strict=True):
+                file = self.file(f"{prefix}_pot_{symbol}.dat")
+                tables.write_real_space_potential(file, self.r, column)
+
+    @_by_first_process
+    def potential_figure(
+        self, prefix: str, curves: Mapping[str, np.ndarray], formats: Sequence[str]
+    ) -> None:
+        """<prefix>_plotPP.*: v(q) and v(r) of every species.
+
+        Curves map a name to v(q) on the grid `q`, NaN where it is not known; the first is solid.
+        """
+        plots = []
+        for name, v_q in curves.items():
+            v_r = real_space_potential(self.q, np.nan_to_num(v_q), self.r)
+            plots.append(figures.PotentialPlot(name, v_q, v_r))
+        figure = figures.potential_figure(self.q, self.r, self.problem.species, plots)
+        self.save(figure, f"{prefix}_plotPP", formats)
+
+    @_by_first_process
+    def parameters(
+        self,
+        prefix: str,
+        params: Parameters,
+        optimizer_state: OptState | None = None,
+        suffix: str = "par",
+    ) -> None:
+        """What a later run starts from: weights, coefficients, and Adam's moments if given.
+
+        Coefficient files, <prefix>_<atom>Params.<suffix>, carry all channels beside the network, so
+        they are written for networks too where the bundle has coefficients or a channel is trained.
+        """
+        model = self.problem.local
+        if isinstance(model, NetworkModel):
+            checkpoints.write_model(self._folder, prefix, model, params.local)
+            if optimizer_state is not None:
+                state = self._torch_adam_state(model, optimizer_state)
+                if state is not None:
+                    checkpoints.write_adam_state(self._folder, prefix, state)
+        has_channels = len(trained_channels(self.bundle.settings)) > 1
+        if self.bundle.coefficients is not None or has_channels:
+            for symbol, row in zip(self.problem.species, self._nine(params), strict=True):
+                file = self.file(f"{prefix}_{symbol}Params.{suffix}")
+                tables.write_coefficients(file, row)
+
+    @_by_first_process
+    def costs(self, name: str, rows: Sequence[CostRow], terms: Sequence[str] = ()) -> None:
+        """<name>.dat: rows `epoch cost`, then what every term adds."""
+        columns = ("epoch", "cost", *terms)
+        found = [(row.epoch, row.cost, *row.terms) for row in rows]
+        tables.write_costs(self.file(f"{name}.dat"), found, columns)
+
+    @_by_first_process
+    def cost_figure(
+        self, name: str, curves: Mapping[str, Sequence[CostRow]], unit: str = "eV$^2$"
+    ) -> None:
+        """<name>.pdf: costs against epoch by the name in the legend."""
+        rows = {
+            label: np.array([(row.epoch, row.cost) for row in curve], np.float64)
+            for label, curve in curves.items()
+        }
+        self.save(figures.cost_figure(rows, y_label=f"Cost ({unit})"), name, PDF)
+
+    def v_q(self, params: Parameters) -> np.ndarray:
+        """v(q) in Ha Bohr^3 of every species on the grid `q`."""
+        q = jnp.asarray(self.q, self.problem.dtype)
+        gamma = self.problem.channels.long_range_gamma
+        return np.asarray(_v_q(self.problem.local, params, q, gamma), np.float64)
+
+    @property
+    def _folder(self) -> ResultsFolder:
+        assert self.folder is not None
+        return self.folder
+
+    def file(self, name: str) -> Path:
+        """Where the first process writes a file."""
+        return self._folder.file(name)
+
+    def save(self, figure: figures.Figure, name: str, formats: Sequence[str]) -> None:
+        """<name>.<format> of a figure, by the first process."""
+        for suffix in formats:
+            figures.save(figure, self.file(f"{name}.{suffix}"))
+
+    def _nine(self, params: Parameters) -> np.ndarray:
+        """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""
+        given = self.bundle.coefficients
+        n_species = len(self.problem.species)
+        rows = np.array(to_coefficients(params, np.zeros((n_species, 4))), np.float64)
+        if not isinstance(self.problem.local, NetworkModel):
+            rows[:, COLUMNS["local"]] = params.local
+        elif given is not None:
+            rows[:, COLUMNS["local"]] = given[:, COLUMNS["local"]]
+        return rows
+
+    def _torch_adam_state(self, model: NetworkModel, state: OptState) -> dict | None:
+        """The network's part of an optimizer state as PyTorch keeps it; None without Adam."""
+        moments, settings = adam_moments(state), self.bundle.settings
+        if moments is None:
+            return None
+        assert settings.learning_rate and settings.scheduler_gamma and settings.scheduler_step
+        schedule = staircase(
+            settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step
+        )
+        # Adam's own count goes on over restarts, the schedule starts anew with every run.
+        rate = float(schedule(schedule_count(state)))
+        network = moments._replace(mu=moments.mu["local"], nu=moments.nu["local"])
+        return to_torch_adam(model, network, rate, (settings.adam_beta1, settings.adam_beta2))
+
+
+def path_length(system: SystemInput) -> np.ndarray:
+    """Length along the k-path (Bohr^-1): as the bundle gives it, else from the k-points."""
+    if system.path_length is not None:
+        return system.path_length
+    return k_path(system.k_points, system.crystal.lattice).position
+
+
+def band_plot(
+    system: SystemInput, curves: Mapping[str, Float[np.ndarray, "kpt band"]]
+) -> figures.BandPlot:
+    """Bands as figures show them, and as figures and log compare them with the reference."""
+    return figures.BandPlot(
+        title=system.name,
+        k_points=system.k_points,
+        lattice=system.crystal.lattice,
+        curves={name: _comparable(system, bands) for name, bands in curves.items()},
+        reference=system.reference_energies,
+        weights=system.k_weights[:, None] * system.band_weights,
+        valence_band=system.valence_band,
+        plot_range=system.plot_range,
+    )
+
+
+def _comparable(system: SystemInput, bands: np.ndarray) -> np.ndarray:
+    """Bands as they compare with the reference.
+
+    A fit relative to one band leaves its energies free to shift at each k; that band is put on the
+    reference's, as in `losses.band_loss`.
+    """
+    n, reference = system.relative_band, system.reference_energies
+    if n is None or reference is None:
+        return np.asarray(bands)
+    return bands + (reference - bands)[:, n, None]

@@ -1,0 +1,115 @@
+"""What the stages of a run share: its plan, outputs, log, and potentials with their bands."""
+
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from deeppseudopot_jax.costs.diagnosis import k_points_not_found, potential_failure
+from deeppseudopot_jax.costs.interface import Cost, Evaluated
+from deeppseudopot_jax.montecarlo.chain import Chain
+from deeppseudopot_jax.observables.evaluation import evaluate_bands
+from deeppseudopot_jax.parallel import on_host
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.run.checks.plan import RunPlan
+from deeppseudopot_jax.run.outputs import Outputs, band_plot
+from deeppseudopot_jax.run.reporting import Report
+from deeppseudopot_jax.types import Bundle
+
+
+class NumericalError(Exception):
+    """A cost or energy is not finite; the message says where and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A potential with its band energies (eV), which nobody needs to solve for again.
+
+    `problem` is the one that the parameters belong to.
+    """
+
+    problem: Problem
+    params: Parameters
+    bands: list[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What every stage needs.
+
+    `cost` is what the log calls the cost of a potential, and what training minimises; `chains` are
+    the Monte Carlo runs that the bundle asks for.
+    """
+
+    plan: RunPlan
+    problem: Problem
+    outputs: Outputs
+    report: Report
+    cost: Cost
+    chains: tuple[Chain, ...] = ()
+
+    @property
+    def bundle(self) -> Bundle:
+        """What is calculated."""
+        return self.plan.bundle
+
+    def solved(self, params: Parameters, problem: Problem | None = None) -> Solved:
+        """A potential with its bands; k-points that do not converge are solved densely.
+
+        Raises:
+            NumericalError: if any energy is not finite.
+        """
+        start = time.perf_counter()
+        problem = problem or self.problem
+        bands, fallbacks = evaluate_bands(problem, params, keep_vectors=self.plan.fits)
+        found: list[np.ndarray] = on_host(bands)
+        if fallbacks:
+            self.report.line(f"{fallbacks} k-points did not converge and were solved densely")
+        if failed := k_points_not_found(problem, found):
+            raise NumericalError(potential_failure(problem, params) or failed)
+        settings = self.bundle.settings
+        if settings.log_runtime:
+            self.report.log(f"band structure: {time.perf_counter() - start:.2f} s")
+        if settings.log_memory:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            self.report.log(f"peak memory so far: {peak:.0f} MB")
+        return Solved(problem, params, found)
+
+    def terms(self, solved: Solved) -> Mapping[str, float]:
+        """What every term of the cost adds; nothing where a system has no reference."""
+        if not self.plan.has_references:
+            return {}
+        evaluated = Evaluated([jnp.asarray(bands) for bands in solved.bands])
+        values = _values(self.cost, solved.problem, solved.params, evaluated)
+        return dict(zip(self.cost.names, values.tolist(), strict=True))
+
+    def report_errors(self, what: str, solved: Solved) -> None:
+        """One line with the root mean square error of every system, and the cost."""
+        errors = []
+        for system, found in zip(self.bundle.systems, solved.bands, strict=True):
+            deviation = band_plot(system, {what: found}).deviation(what)
+            if deviation is not None:
+                errors.append(f"{system.name} {1000.0 * deviation:.0f} meV")
+        terms = self.terms(solved)
+        if terms:
+            errors.append(f"cost {sum(terms.values()):.4f}{spelled(terms)}")
+        if errors:
+            self.report.line(f"{what}: root mean square error " + ", ".join(errors))
+
+
+def spelled(terms: Mapping[str, float]) -> str:
+    """The terms of a cost behind its sum; empty where the sum says it all."""
+    if len(terms) < 2:
+        return ""
+    return f" ({', '.join(f'{name} {value:.4g}' for name, value in terms.items())})"
+
+
+@jax.jit
+def _values(cost: Cost, problem: Problem, params: Parameters, evaluated: Evaluated) -> Array:
+    return cost.values(problem, params, evaluated)

@@ -1,0 +1,1 @@
+"""The stages of a run, each with its files and log lines."""

@@ -1,0 +1,50 @@
+"""What a run says of itself before it begins."""
+
+from importlib import metadata
+
+import jax
+
+from deeppseudopot_jax.run.checks.idle import remarks
+from deeppseudopot_jax.run.session import Session
+
+
+def describe(session: Session) -> None:
+    """Tell what is calculated, and everything about the bundle that its user should know."""
+    bundle, problem, report = session.bundle, session.problem, session.report
+    settings = bundle.settings
+    report.log(
+        f"deeppseudopot-jax {_version()}, JAX {jax.__version__} on {jax.default_backend()}, "
+        f"{problem.dtype} arithmetic"
+    )
+    if problem.mesh is not None:
+        axes = ", ".join(f"{name} {size}" for name, size in problem.mesh.shape.items() if size > 1)
+        report.log(
+            f"{problem.mesh.size} devices of {jax.process_count()} processes, split over: {axes}"
+        )
+    report.log("settings: " + ", ".join(f"{k} = {v}" for k, v in settings.changed().items()))
+    report.line(f"Bundle {bundle.folder}: {settings.model}, species {' '.join(problem.species)}")
+    for system, n_waves, cut in zip(
+        bundle.systems, problem.n_waves, problem.cut_off_by_reference, strict=True
+    ):
+        report.line(
+            f"  {system.name}: {len(system.k_points)} k-points, {system.n_bands} bands, "
+            f"{n_waves} plane waves{', spin-orbit and nonlocal' if settings.spin_orbit else ''}"
+        )
+        if cut:
+            report.line(
+                f"    {cut} more waves have |G|^2/2 < maxKE but lie outside the index bound of "
+                "the reference code; basis_sphere = G_full includes them"
+            )
+    if session.plan.trained_channels:
+        report.log(f"trained channels: {', '.join(session.plan.trained_channels)}")
+    if session.plan.fits:
+        report.log(f"terms of the cost: {', '.join(session.cost.names)}")
+    for note in (*bundle.notes, *remarks(session.plan)):
+        report.line(f"  note: {note}")
+
+
+def _version() -> str:
+    try:
+        return metadata.version("deeppseudopot-jax")
+    except metadata.PackageNotFoundError:
+        return "(version unknown: not installed)"

@@ -1,0 +1,192 @@
+"""The Monte Carlo stage: chains of steps with their files, and the best potential of them."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deeppseudopot_jax.montecarlo.chain import Chain, Running
+from deeppseudopot_jax.montecarlo.diagnostics import rates
+from deeppseudopot_jax.parallel import on_host
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.run.outputs import PDF_AND_PNG
+from deeppseudopot_jax.run.session import NumericalError, Session, Solved
+from deeppseudopot_jax.run.stages.sampling.facts import chain_facts
+from deeppseudopot_jax.run.stages.sampling.files import ChainFiles
+from deeppseudopot_jax.run.stages.sampling.rows import RowMaker, Rows
+
+_STEPS_PER_CHUNK = 50
+_SECONDS_BETWEEN_ROWS = 2.0
+_SECONDS_BETWEEN_CHECKPOINTS = 30.0
+_STEPS_BETWEEN_SAMPLES = 10
+
+
+def sample(session: Session, params: Parameters, resume_from: Path | None = None) -> Solved:
+    """All Monte Carlo runs of the bundle, each from the best of the one before; the last best.
+
+    Args:
+        session: of the run.
+        params: start parameters.
+        resume_from: a folder whose checkpoints the runs go on from, where it has any.
+
+    Raises:
+        NumericalError: if the start has no finite cost.
+        ResultsError: if a checkpoint belongs to another run.
+    """
+    for index, chain in enumerate(session.chains):
+        options = chain.plan.options
+        prefix = f"{Path(options.file).stem}_" if options and len(session.chains) > 1 else ""
+        best = _Run(session, chain, prefix, index).go(params, resume_from)
+        params = best.params
+    return best
+
+
+class _Run:
+    """One chain with its files."""
+
+    def __init__(self, session: Session, chain: Chain, prefix: str, index: int) -> None:
+        self._session, self._chain, self._prefix = session, chain, prefix
+        self._index = index
+        facts = chain_facts(session.bundle, chain)
+        self._files = ChainFiles(session.outputs, chain, prefix, facts)
+        self._written = float("inf")  # lowest cost in best_*
+        self._failures = 0
+
+    def go(self, params: Parameters, resume_from: Path | None) -> Solved:
+        """All steps; whatever ends them, what was found so far is in the results folder."""
+        running, maker, rows = self._begun(params, resume_from)
+        try:
+            running = self._advance(running, maker, rows)
+        except BaseException as error:  # Ctrl-C too
+            self._session.report.line(
+                f"Monte Carlo was ended by {type(error).__name__}; --resume goes on from "
+                f"{self._prefix}mc_checkpoint.npz"
+            )
+            raise
+        self._tell(running)
+        found, _ = _best(running)
+        solved = self._export(found)
+        self._files.figures(np.asarray(on_host(running.state.schedule.betas))[-1])
+        return solved
+
+    def _begun(
+        self, params: Parameters, resume_from: Path | None
+    ) -> tuple[Running, RowMaker, Rows]:
+        report, plan = self._session.report, self._chain.plan
+        seed = self._session.bundle.settings.seed
+        key = jax.random.fold_in(jax.random.key(seed), self._index)
+        try:
+            running = self._chain.begin(key, params)
+        except ValueError as error:
+            raise NumericalError(str(error)) from error
+        name = f" by {plan.options.file}" if plan.options else ""
+        report.line(
+            f"Monte Carlo{name}: {plan.n_steps} steps of {plan.schedule.n_rungs} "
+            f"replica{'s' if plan.schedule.n_rungs > 1 else ''} from cost "
+            f"{float(on_host(running.state.replicas.cost)[0]):.6g}"
+        )
+        resumed = None if resume_from is None else self._files.resume(resume_from, running)
+        every = (plan.options and plan.options.write_every) or _STEPS_BETWEEN_SAMPLES
+        if resumed is not None:
+            report.line(f"resumed after step {int(resumed.state.step)}")
+            return resumed, RowMaker(resumed, every), {}
+        self._files.begin()
+        maker = RowMaker(running, every)
+        kept = on_host(jax.jit(jax.vmap(self._chain.keep))(running.state.replicas))
+        return running, maker, maker.start(running, kept)
+
+    def _advance(self, running: Running, maker: RowMaker, rows: Rows) -> Running:
+        """Chunk after chunk; rows and checkpoints are written now and then."""
+        plan, report = self._chain.plan, self._session.report
+        last_rows = last_checkpoint = time.monotonic()
+        try:
+            with report.progress("Monte Carlo", plan.n_steps) as counter:
+                for n_steps in _chunks(int(running.state.step), plan.n_steps, plan.swap_every):
+                    moved, chunk = self._chain.advance(running, n_steps)
+                    running, rows = moved, _joined(rows, maker.of(chunk.info))
+                    info = on_host(chunk.info.history.info)
+                    self._failures += int((info.evaluated & np.isnan(info.proposed_cost)).sum())
+                    if chunk.missed_levels:
+                        report.log("a spot check missed a level: all replicas are solved anew")
+                    now = time.monotonic()
+                    if now - last_rows > _SECONDS_BETWEEN_ROWS:
+                        self._files.append(rows)
+                        rows, last_rows = {}, now
+                    if now - last_checkpoint > _SECONDS_BETWEEN_CHECKPOINTS:
+                        self._checkpoint(running, rows)
+                        rows, last_checkpoint = {}, now
+                    counter.update(int(running.state.step), f"lowest cost {maker.lowest:.6g}")
+        finally:
+            self._checkpoint(running, rows)
+        return running
+
+    def _checkpoint(self, running: Running, rows: Rows) -> None:
+        """Rows first, so that the checkpoint never knows of rows that are not there."""
+        if rows:
+            self._files.append(rows)
+        self._files.save(running)
+        found, cost = _best(running)
+        if cost < self._written:
+            self._session.outputs.parameters(f"{self._prefix}best", found, suffix="dat")
+            self._written = cost
+
+    def _export(self, params: Parameters) -> Solved:
+        """best_*: bands, potentials and figures of the lowest cost."""
+        session, prefix = self._session, f"{self._prefix}best"
+        outputs = session.outputs
+        solved = session.solved(params)
+        session.report_errors("Best potential", solved)
+        outputs.band_tables(prefix, solved.bands)
+        outputs.band_figure(prefix, {"best": solved.bands}, PDF_AND_PNG)
+        outputs.potential_tables(prefix, params)
+        outputs.potential_figure(prefix, {"best": outputs.v_q(params)}, PDF_AND_PNG)
+        return solved
+
+    def _tell(self, running: Running) -> None:
+        """What the steps came to, rung by rung."""
+        report, state = self._session.report, running.state
+        counts = on_host(state.counts)
+        _, cost = _best(running)
+        found = rates(counts)
+        steps, evaluated = int(counts.steps.sum()), int(counts.evaluated.sum())
+        text = f"Monte Carlo: {steps} proposals, lowest cost {cost:.6g}"
+        if self._chain.plan.delayed_acceptance:
+            saved = 100.0 * (1.0 - evaluated / max(steps, 1))
+            text += f"; delayed acceptance saved {saved:.0f} % of the exact evaluations"
+        report.line(text)
+        if self._failures:
+            report.line(f"{self._failures} proposals had no converged energies and were rejected")
+        betas = on_host(state.schedule.betas)
+        for rung, acceptance in enumerate(found.acceptance):
+            line = f"  beta {' '.join(f'{beta:.4g}' for beta in betas[:, rung])}: "
+            line += f"{100.0 * acceptance:.1f} % accepted"
+            if rung < len(found.swaps):
+                line += f", {100.0 * found.swaps[rung]:.1f} % of swaps with the next"
+            report.line(line)
+        if len(found.swaps):
+            trips = " ".join(map(str, counts.round_trips))
+            report.line(f"  round trips of the replicas: {trips}")
+
+
+def _best(running: Running) -> tuple[Parameters, float]:
+    """Parameters and cost of the best that any replica has met."""
+    every = on_host(running.state.best)
+    lowest = int(np.argmin(every.cost))
+    params: Parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf[lowest]), every.params)
+    return params, float(every.cost[lowest])
+
+
+def _chunks(first: int, last: int, swap_every: int) -> Iterator[int]:
+    """Lengths of chunks of whole windows; all but the last are equal, whatever the length."""
+    length = max(1, _STEPS_PER_CHUNK // swap_every) * swap_every
+    while first < last:
+        n_steps = min(length - first % length, last - first)
+        yield n_steps
+        first += n_steps
+
+
+def _joined(rows: Rows, more: Rows) -> Rows:
+    return {name: [*rows.get(name, ()), *found] for name, found in more.items()}

@@ -1,0 +1,163 @@
+"""The gradient-training stage: epochs with their files, and what is kept of them."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from optax import OptState
+
+from deeppseudopot_jax.initialise import initial_moments
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.run.outputs import PDF_AND_PNG, CostRow, Outputs
+from deeppseudopot_jax.run.session import NumericalError, Session, Solved, spelled
+from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.training.adam_state import adam_moments, replace_adam_moments
+from deeppseudopot_jax.training.loop import Epoch, train
+
+
+@dataclass
+class _History:
+    """What the epochs so far have come to."""
+
+    terms: tuple[str, ...]
+    training: list[CostRow] = field(default_factory=list)
+    validation: list[CostRow] = field(default_factory=list)
+    best: Epoch | None = None
+    last_solved: tuple[int, Solved] | None = None
+
+    def add(self, epoch: Epoch) -> None:
+        """Take note of an epoch."""
+        self.training.append(CostRow(epoch.number, epoch.cost, tuple(epoch.terms.values())))
+        if not epoch.failed and (self.best is None or epoch.cost < self.best.cost):
+            self.best = epoch
+
+    def validate(self, number: int, solved: Solved, terms: Mapping[str, float]) -> None:
+        """Take note of freshly evaluated energies."""
+        values = tuple(terms.values())
+        self.validation.append(CostRow(number, sum(values), values))
+        self.last_solved = number, solved
+
+    def save(self, outputs: Outputs) -> None:
+        """The costs so far, and best_*: the potential of the lowest one."""
+        if self.training:
+            outputs.costs("final_training_cost", self.training, self.terms)
+        if self.validation:
+            outputs.costs("final_validation_cost", self.validation, self.terms)
+        if self.best is not None:
+            outputs.parameters("best", self.best.params, self.best.optimizer_state)
+
+    def __str__(self) -> str:
+        if not self.training:
+            return "before the first epoch"
+        number, cost, _ = self.training[-1]
+        text = f"at epoch {number}: cost {self.training[0].cost:.6g} -> {cost:.6g}"
+        if self.best is None:
+            return f"{text}, and there is no good potential"
+        return f"{text}, lowest {self.best.cost:.6g} at epoch {self.best.number}"
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The outcome of a training: its best potential, and the optimiser there."""
+
+    solved: Solved
+    optimizer_state: OptState
+
+
+def optimise(session: Session, params: Parameters) -> Fit:
+    """Gradient training; returns the potential of the lowest cost.
+
+    Whatever ends it, the best potential and the costs are in the results folder.
+
+    Raises:
+        NumericalError: if a cost, gradient or energy is not finite.
+    """
+    history, report, outputs = _History(session.cost.names), session.report, session.outputs
+    try:
+        last = _run_epochs(session, params, history)
+    except BaseException as error:  # Ctrl-C too: hours of training must not be lost
+        history.save(outputs)
+        kept = ", which best_* hold" if history.best is not None else ""
+        report.line(f"Training was ended by {type(error).__name__} {history}{kept}")
+        raise
+    history.save(outputs)
+    curves = {"training": history.training, "validation": history.validation}
+    outputs.cost_figure("final_train_cost", curves)
+    report.line(f"Training ended ({last.stopped}) {history}, which is exported")
+    best = history.best
+    assert best is not None  # an epoch that is not the best one has not failed
+    known = history.last_solved
+    solved = known[1] if known and known[0] == best.number else session.solved(best.params)
+    return Fit(solved, best.optimizer_state)
+
+
+def _run_epochs(session: Session, params: Parameters, history: _History) -> Epoch:
+    """All epochs with their files and log lines; returns the last one."""
+    settings, report = session.bundle.settings, session.report
+    with report.progress("training", settings.max_epochs) as counter:
+        start = time.perf_counter()
+        restore = _restore_adam(session, params)
+        for epoch in train(session.problem, params, settings, restore, session.cost):
+            seconds = time.perf_counter() - start
+            history.add(epoch)
+            report.log(_log_line(epoch, seconds, settings))
+            if epoch.failed:
+                raise NumericalError(f"epoch {epoch.number}: {epoch.stopped}")
+            if settings.plot_every and epoch.number and epoch.number % settings.plot_every == 0:
+                _epoch_files(session, epoch, history)
+                history.save(session.outputs)
+            counter.update(epoch.number, f"cost {epoch.cost:.6g}")
+            start = time.perf_counter()
+    if not history.validation or history.validation[-1].epoch != epoch.number:
+        solved = session.solved(epoch.params)
+        history.validate(epoch.number, solved, session.terms(solved))
+    return epoch
+
+
+def _log_line(epoch: Epoch, seconds: float, settings: Settings) -> str:
+    norms = epoch.gradient_norms
+    text = f"epoch {epoch.number}: cost {epoch.cost:.8g}{spelled(epoch.terms)}"
+    text += f", gradient norm {math.hypot(*norms.values()):.3e}"
+    if settings.log_gradients:
+        text += f" ({', '.join(f'{name} {norm:.3e}' for name, norm in norms.items())})"
+    if epoch.dense_fallbacks:
+        text += f", {epoch.dense_fallbacks} k-points solved densely"
+    if epoch.missed_levels:
+        text += ", solved from scratch after a spot check missed a level"
+    return f"{text}, {seconds:.3f} s" if settings.log_runtime else text
+
+
+def _epoch_files(session: Session, epoch: Epoch, history: _History) -> None:
+    """epoch_<N>_*, and the cost of the energies that are written."""
+    prefix, outputs = f"epoch_{epoch.number}", session.outputs
+    name = f"epoch {epoch.number}"
+    solved = session.solved(epoch.params)
+    outputs.parameters(prefix, epoch.params, epoch.optimizer_state)
+    outputs.band_tables(prefix, solved.bands)
+    outputs.band_figure(prefix, {name: solved.bands}, PDF_AND_PNG)
+    outputs.potential_tables(prefix, epoch.params, real_space=False)
+    outputs.potential_figure(prefix, {name: outputs.v_q(epoch.params)}, PDF_AND_PNG)
+    history.validate(epoch.number, solved, session.terms(solved))
+
+
+def _restore_adam(session: Session, params: Parameters) -> Callable[[OptState], OptState]:
+    """Puts the moments of init_AdamState.pth into a fresh optimizer state, where there are any."""
+    if not session.plan.restores_moments:
+        return lambda state: state
+    found = initial_moments(session.bundle, session.problem, params)
+    others = session.plan.trained_channels[1:]
+    fresh = f"; those of {', '.join(others)} start from zero" if others else ""
+    session.report.line(f"Adam starts from the moments of init_AdamState.pth{fresh}")
+
+    def restore(state: OptState) -> OptState:
+        moments = adam_moments(state)
+        assert moments is not None  # `initial_moments` finds some for Adam only
+        merged = moments._replace(
+            count=found.count,
+            mu={**moments.mu, "local": found.mu},
+            nu={**moments.nu, "local": found.nu},
+        )
+        return replace_adam_moments(state, merged)
+
+    return restore
