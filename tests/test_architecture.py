@@ -130,4 +130,5 @@ def test_the_walk_sees_what_it_should():
     assert "hamiltonian.local" in own_imports("hamiltonian.assemble")
     assert "jax.numpy" in imports("numerics")
     assert layer("hamiltonian.assemble") == 3
-    assert calls("eigensolvers.dense") >= {".matrix", "lowest_eigenpairs"}
+    assert calls("eigensolvers.dense") >= {".matrix", "subset_eigenpairs"}
+    assert "lowest_eigenpairs" in calls("eigensolvers.lapack_ffi")

@@ -1,8 +1,7 @@
 """Dense diagonalisation: the reference that needs no guess and misses nothing.
 
 On a CPU, LAPACK's subset driver computes only the wanted states, several times faster than a full
-`eigh`; JAX does not expose it, so it is called on the host. Elsewhere JAX's own `eigh` runs on the
-device.
+`eigh`; JAX does not expose it, so `lapack_ffi` does. Elsewhere JAX's own `eigh` runs on the device.
 """
 
 from dataclasses import dataclass

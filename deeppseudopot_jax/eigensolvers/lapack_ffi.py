@@ -23,10 +23,7 @@ from jaxtyping import Array, Float, Inexact
 from deeppseudopot_jax.eigensolvers.lapack import lowest_eigenpairs
 
 _VERSION = (0, 3)
-_DTYPES = {
-    code: np.dtype(name)
-    for code, name in ((11, "float32"), (12, "float64"), (15, "complex64"), (18, "complex128"))
-}
+_DTYPES = {11: "float32", 12: "float64", 15: "complex64", 18: "complex128"}
 _METADATA = 1  # the extension by which XLA asks for the version
 _EXECUTE = 3  # the stage in which buffers may be read
 _INTERNAL = 13  # an error code
@@ -150,9 +147,8 @@ def _solve(frame: _CallFrame) -> None:
     results = frame.results.buffers
     matrices = _view(frame.arguments.buffers[0].contents, _READ)
     energies, vectors = (_view(results[i].contents, _WRITE) for i in range(2))
-    *batch, rows, columns = matrices.shape
-    n = energies.shape[-1]
-    if rows != columns or energies.shape != (*batch, n) or vectors.shape != (*batch, rows, n):
+    *batch, rows, n = vectors.shape
+    if matrices.shape != (*batch, rows, rows) or energies.shape != (*batch, n):
         raise TypeError(f"shapes {matrices.shape}, {energies.shape} and {vectors.shape}")
     if vectors.dtype != matrices.dtype or energies.dtype != matrices.real.dtype:
         raise TypeError(f"dtypes {matrices.dtype}, {energies.dtype} and {vectors.dtype}")
@@ -162,7 +158,7 @@ def _solve(frame: _CallFrame) -> None:
 def _view(buffer: _Buffer, access: int) -> np.ndarray:
     """XLA's memory as an array, rows first, valid during the call only."""
     _check_size(buffer, "dims")
-    dtype = _DTYPES[buffer.dtype]
+    dtype = np.dtype(_DTYPES[buffer.dtype])
     shape = tuple(buffer.dims[: buffer.rank])
     memory = _memory(buffer.data, math.prod(shape) * dtype.itemsize, access)
     return np.ndarray(shape, dtype, memory)
