@@ -14,12 +14,12 @@ from optax import OptState
 
 from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.crystal import reciprocal_lattice
+from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.potentials.compose import form_factors
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.results import checkpoints, figures, tables
 from deeppseudopot_jax.results.atomic import ResultsFolder
-from deeppseudopot_jax.results.k_path import k_path
 from deeppseudopot_jax.results.transform import real_space_potential
 from deeppseudopot_jax.training.adam_state import adam_moments, schedule_count, to_torch_adam
 from deeppseudopot_jax.training.optimizers import staircase

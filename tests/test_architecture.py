@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
     ("units", "types", "settings", "numerics", "records"),
-    ("crystal", "basis", "parallel"),
+    ("crystal", "basis", "parallel", "symmetry_points", "k_path"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
     ("problem", "observables"),

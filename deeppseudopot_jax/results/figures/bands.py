@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from deeppseudopot_jax.k_path import KPath, k_path
 from deeppseudopot_jax.results.figures.band_plot import BandPlot
 from deeppseudopot_jax.results.figures.style import (
     DATA_COLOR,
@@ -20,7 +21,6 @@ from deeppseudopot_jax.results.figures.style import (
     styled,
     zero_line,
 )
-from deeppseudopot_jax.results.k_path import KPath, k_path
 
 _BELOW_EACH_OTHER = 3
 """Up to so many systems stand below each other; more stand two abreast."""
