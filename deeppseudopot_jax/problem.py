@@ -207,7 +207,7 @@ def _largest_wave_vector(system: SystemInput) -> float:
 def _target(system: SystemInput, dtype: jnp.dtype) -> Target:
     reference, order = system.reference_energies, system.band_order
     return Target(
-        weights=jnp.asarray(system.k_weights[:, None] * system.band_weights, dtype),
+        weights=jnp.asarray(system.level_weights, dtype),
         reference=None if reference is None else jnp.asarray(reference, dtype),
         band_order=None if order is None else jnp.asarray(order, jnp.int32),
         name=system.name,

@@ -10,10 +10,11 @@ from jaxtyping import Array
 
 from deeppseudopot_jax.cost_terms import CostOfBands
 from deeppseudopot_jax.montecarlo.chain import Chain
+from deeppseudopot_jax.observables.band_errors import aligned, fitted_levels, rms_error
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.fallback import with_dense_fallback
 from deeppseudopot_jax.observables.states import solve_levels
-from deeppseudopot_jax.outputs import Outputs, band_plot
+from deeppseudopot_jax.outputs import Outputs
 from deeppseudopot_jax.parallel import gathered, on_host
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.reporting import Report
@@ -82,9 +83,14 @@ class Session:
         """One line with the root mean square error of every system, and the total cost."""
         errors = []
         for system, found in zip(self.bundle.systems, bands, strict=True):
-            deviation = band_plot(system, {what: found}).deviation(what)
-            if deviation is not None:
-                errors.append(f"{system.name} {1000.0 * deviation:.0f} meV")
+            reference = system.reference_energies
+            if reference is None:
+                continue
+            comparable = aligned(found, reference, system.relative_band)
+            counted = fitted_levels(reference, system.level_weights)
+            error = rms_error(comparable, reference, counted)
+            if error is not None:
+                errors.append(f"{system.name} {1000.0 * error:.0f} meV")
         cost = self.cost(params, bands, problem)
         if cost is not None:
             errors.append(f"cost {cost:.4f}")

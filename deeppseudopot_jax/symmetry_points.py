@@ -62,7 +62,7 @@ def point_group(lattice: Float[np.ndarray, "3 3"]) -> Int[np.ndarray, "operation
     found = None
     if np.isfinite(lattice).all():  # else spglib crashes
         with warnings.catch_warnings():
-            # 2.7 and 2.8 warn at every call of how errors will be raised.
+            # Version 2.8 warns at every call of how it will raise errors.
             warnings.simplefilter("ignore", DeprecationWarning)
             # What it raises is about to change, so that its own error is not named here.
             with suppress(Exception):
