@@ -219,7 +219,7 @@ def _largest_wave_vector(system: SystemInput) -> float:
 def _target(system: SystemInput, dtype: jnp.dtype) -> Target:
     reference, order = system.reference_energies, system.band_order
     return Target(
-        weights=_host(system.k_weights[:, None] * system.band_weights, dtype),
+        weights=_host(system.level_weights, dtype),
         reference=None if reference is None else _host(reference, dtype),
         band_order=None if order is None else _host(order, jnp.dtype("int32")),
         name=system.name,

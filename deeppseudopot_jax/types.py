@@ -94,6 +94,11 @@ class SystemInput:
     deformation_targets: tuple[DeformationTarget, ...] | GapDeformationTargets = ()
     coupling_targets: tuple[CouplingTarget, ...] = ()
 
+    @property
+    def level_weights(self) -> Float[np.ndarray, "kpt band"]:
+        """Weight of every level in the cost of the bands."""
+        return self.k_weights[:, None] * self.band_weights
+
 
 @dataclass(frozen=True)
 class MonteCarloOptions:

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
     ("units", "types", "settings", "numerics", "records"),
-    ("crystal", "basis", "parallel", "parameters"),
+    ("crystal", "basis", "parallel", "parameters", "symmetry_points", "k_path"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
     ("problem", "observables"),
@@ -152,4 +152,5 @@ def test_the_walk_sees_what_it_should():
     assert "jax.numpy" in imports("numerics")
     assert layer("hamiltonian.assemble") == 3
     assert "torch_pickle" in needs_among_parts("files")["bundle"]
-    assert calls("eigensolvers.dense") >= {".matrix", "lowest_eigenpairs"}
+    assert calls("eigensolvers.dense") >= {".matrix", "subset_eigenpairs"}
+    assert "lowest_eigenpairs" in calls("eigensolvers.lapack_ffi")

@@ -1,10 +1,24 @@
-"""LAPACK called through its C pointer, against NumPy."""
+"""LAPACK called through its C pointer, and by XLA, against NumPy."""
 
+import ctypes
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import lapack_worker
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.eigensolvers import lapack
+from deeppseudopot_jax.eigensolvers import lapack, lapack_ffi
 from deeppseudopot_jax.eigensolvers.lapack import lowest_eigenpairs
+from deeppseudopot_jax.eigensolvers.lapack_ffi import subset_eigenpairs
+
+WORKER = Path(lapack_worker.__file__)
+DTYPES = ["complex128", "complex64", "float64", "float32"]
 
 
 def matrices(rng: np.random.Generator, dtype: str, *shape: int) -> np.ndarray:
@@ -20,7 +34,16 @@ def solve(stack: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     return energies, vectors
 
 
-@pytest.mark.parametrize("dtype", ["complex128", "complex64", "float64", "float32"])
+def worker(task: str, **variables: str) -> str:
+    """What a process of its own prints."""
+    path = os.pathsep.join(map(str, (WORKER.parents[1], WORKER.parent)))
+    return subprocess.run(
+        [sys.executable, WORKER, task], env={**os.environ, "PYTHONPATH": path, **variables},
+        check=True, stdout=subprocess.PIPE, text=True, timeout=120,
+    ).stdout  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
 def test_lowest_eigenpairs(dtype, batch):
     stack = matrices(np.random.default_rng(0), dtype, *batch, 30, 30)
@@ -57,3 +80,88 @@ def test_the_matrices_are_left_as_they_were():
     before = stack.copy()
     solve(stack, 3)
     assert np.array_equal(stack, before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3), (0,)])
+def test_xla_calls_lapack(dtype, batch):
+    stack = matrices(np.random.default_rng(5), dtype, *batch, 12, 12)
+    with jax.enable_x64(True):
+        found = lambda matrix: subset_eigenpairs(matrix, 4)  # noqa: E731
+        for _ in batch:
+            found = jax.vmap(found)
+        for result, expected in zip(jax.jit(found)(stack), solve(stack, 4), strict=True):
+            assert result.dtype == expected.dtype and np.array_equal(result, expected)
+
+
+def test_xla_gets_nan_for_a_matrix_that_is_not_finite():
+    stack = matrices(np.random.default_rng(6), "complex64", 2, 8, 8)
+    stack[1, 3, 3] = np.nan
+    energies, vectors = jax.jit(jax.vmap(lambda matrix: subset_eigenpairs(matrix, 2)))(stack)
+    assert np.isnan(energies[1]).all() and np.isnan(vectors[1]).all()
+    assert np.isfinite(energies[0]).all() and np.isfinite(vectors[0]).all()
+
+
+def test_xla_raises_what_a_call_raises(monkeypatch):
+    def fail(*_):
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(lapack_ffi, "lowest_eigenpairs", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="ValueError: a mistake"):
+        jax.block_until_ready(subset_eigenpairs(jnp.eye(4), 2))
+    wrong = jax.ffi.ffi_call(lapack_ffi._TARGET, 2 * (jax.ShapeDtypeStruct((4, 2), jnp.float32),))
+    with pytest.raises(jax.errors.JaxRuntimeError, match="TypeError: shapes"):
+        jax.block_until_ready(wrong(jnp.ones((3, 4), jnp.float32)))
+
+
+def test_structs_that_are_too_small_and_other_stages_are_refused():
+    messages = []
+
+    @type(lapack_ffi._Api().create_error)
+    def note(arguments):
+        messages.append(arguments.contents.message.decode())
+
+    api = lapack_ffi._Api(create_error=note)
+    for size in (8, ctypes.sizeof(lapack_ffi._CallFrame)):
+        frame = lapack_ffi._CallFrame(struct_size=size, api=ctypes.pointer(api))
+        lapack_ffi._handler(ctypes.byref(frame))
+    assert "CallFrame of XLA's FFI has 8 bytes" in messages[0] and "a call takes" in messages[1]
+
+
+def test_the_structs_are_those_of_the_header():
+    header = (Path(jax.ffi.include_dir()) / "xla/ffi/api/c_api.h").read_text()
+    major, minor = (
+        int(re.search(rf"#define XLA_FFI_API_{part} (\d+)", header)[1])
+        for part in ("MAJOR", "MINOR")
+    )
+    assert major == lapack_ffi._VERSION[0] and minor >= lapack_ffi._VERSION[1]
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("dtype", ["complex128", "complex64"])
+def test_other_platforms_do_without(platform, dtype):
+    with jax.enable_x64(True):
+        shape = jax.ShapeDtypeStruct((2, 8, 8), dtype)
+        solve_all = jax.jit(lapack_worker.energies)
+        there = jax.export.export(solve_all, platforms=[platform])(shape).mlir_module()
+        assert "custom_call" in there and lapack_ffi._TARGET not in there
+        assert lapack_ffi._TARGET in solve_all.lower(shape).as_text()
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_many_devices_on_few_cores_do_not_lock_up(devices):
+    worker("solve", XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}")
+
+
+def test_programs_with_the_dense_solver_are_kept_for_the_next_process(tmp_path):
+    kept = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    first, second = (worker("compile", **kept).split() for _ in range(2))
+    assert (first[0], second[0]) == ("0", "1")
+    assert first[1:] == second[1:] and len(first) == 1 + 4 * 3
+    assert np.allclose(
+        np.array(first[1:], float),
+        np.linalg.eigvalsh(lapack_worker.hermitian(4, 8, 8))[:, :3].ravel(),
+    )

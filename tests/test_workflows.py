@@ -300,7 +300,9 @@ def test_a_diverging_training_says_so_and_keeps_what_it_has(inputs, tmp_path):
     config = ZERO + "max_num_epochs = 50\noptimizer = sgd\n" + RARE_FILES
     folder = inputs(config.replace("optimizer_lr = 0.01", "optimizer_lr = 1e30"))
     results = tmp_path / "results"
-    with pytest.raises(NumericalError, match=r"epoch \d: .* not finite: the potential of S is not finite at q = "):
+    with pytest.raises(
+        NumericalError, match=r"epoch \d: .* not finite: the potential of S is not finite at q = "
+    ):
         run(folder, results)
     log = log_of(results)
     assert "Traceback" in log and "NumericalError: epoch " in log

@@ -1,21 +1,17 @@
 """Dense diagonalisation: the reference that needs no guess and misses nothing.
 
 On a CPU, LAPACK's subset driver computes only the wanted states, several times faster than a full
-`eigh`; JAX does not expose it, so it is called on the host. Elsewhere JAX's own `eigh` runs on the
-device.
+`eigh`; JAX does not expose it, so `lapack_ffi` does. Elsewhere JAX's own `eigh` runs on the device.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.experimental.buffer_callback import Buffer, ExecutionContext, buffer_callback
 from jaxtyping import Array, Complex, Float
 
 from deeppseudopot_jax.eigensolvers.interface import FOR_RESULTS, Accuracy, Operator, States
-from deeppseudopot_jax.eigensolvers.lapack import lowest_eigenpairs
+from deeppseudopot_jax.eigensolvers.lapack_ffi import subset_eigenpairs
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Dense:
         del guess, accuracy
         matrix = operator.matrix()
         energies, vectors = jax.lax.platform_dependent(
-            matrix, cpu=lambda m: _lapack_subset(m, n), default=lambda m: _device(m, n)
+            matrix, cpu=lambda m: subset_eigenpairs(m, n), default=lambda m: _device(m, n)
         )
         residuals = jnp.linalg.norm(matrix @ vectors - vectors * energies, axis=0)
         return States(energies, vectors, residuals)
@@ -51,24 +47,3 @@ def _device(
     # The upper triangle: complex batched eigh of the lower one has returned NaN on some GPUs.
     vectors, energies = jax.lax.linalg.eigh(matrix, lower=False, sort_eigenvalues=True)
     return energies[:n], vectors[:, :n]
-
-
-def _lapack_subset(
-    matrix: Complex[Array, "row row"], n: int
-) -> tuple[Float[Array, " band"], Complex[Array, "row band"]]:
-    real = jnp.finfo(matrix.dtype).dtype
-    shapes = (
-        jax.ShapeDtypeStruct((n,), real),
-        jax.ShapeDtypeStruct((matrix.shape[-1], n), matrix.dtype),
-    )
-    # Not `pure_callback`: it makes JAX arrays of the arguments, and reading these can wait forever
-    # for threads that wait for this callback (docs/performance.md).
-    solve = buffer_callback(_solve, shapes, vmap_method="broadcast_all")
-    energies, vectors = solve(matrix)
-    return energies, vectors
-
-
-def _solve(context: ExecutionContext, out: Sequence[Buffer], matrices: Buffer) -> None:
-    del context
-    energies, vectors = out
-    lowest_eigenpairs(np.asarray(matrices), np.asarray(energies), np.asarray(vectors))

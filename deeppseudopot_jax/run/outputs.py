@@ -16,8 +16,9 @@ from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.results import checkpoints, figures, tables
-from deeppseudopot_jax.files.results.k_path import k_path
 from deeppseudopot_jax.files.results.transform import real_space_potential
+from deeppseudopot_jax.k_path import k_path
+from deeppseudopot_jax.observables.band_errors import aligned
 from deeppseudopot_jax.parameters import COLUMNS, Parameters, to_coefficients
 from deeppseudopot_jax.potentials.compose import form_factors
 from deeppseudopot_jax.potentials.networks import NetworkModel
@@ -236,26 +237,18 @@ def path_length(system: SystemInput) -> np.ndarray:
 def band_plot(
     system: SystemInput, curves: Mapping[str, Float[np.ndarray, "kpt band"]]
 ) -> figures.BandPlot:
-    """Bands as figures show them, and as figures and log compare them with the reference."""
+    """Bands as figures show them: where they compare with the reference."""
+    reference = system.reference_energies
     return figures.BandPlot(
         title=system.name,
         k_points=system.k_points,
         lattice=system.crystal.lattice,
-        curves={name: _comparable(system, bands) for name, bands in curves.items()},
-        reference=system.reference_energies,
-        weights=system.k_weights[:, None] * system.band_weights,
+        curves={
+            name: aligned(np.asarray(bands), reference, system.relative_band)
+            for name, bands in curves.items()
+        },
+        reference=reference,
+        weights=system.level_weights,
         valence_band=system.valence_band,
         plot_range=system.plot_range,
     )
-
-
-def _comparable(system: SystemInput, bands: np.ndarray) -> np.ndarray:
-    """Bands as they compare with the reference.
-
-    A fit relative to one band leaves its energies free to shift at each k; that band is put on the
-    reference's, as in `losses.band_loss`.
-    """
-    n, reference = system.relative_band, system.reference_energies
-    if n is None or reference is None:
-        return np.asarray(bands)
-    return bands + (reference - bands)[:, n, None]

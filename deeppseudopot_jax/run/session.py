@@ -13,12 +13,13 @@ from jaxtyping import Array
 from deeppseudopot_jax.costs.diagnosis import k_points_not_found, potential_failure
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.montecarlo.chain import Chain
+from deeppseudopot_jax.observables.band_errors import aligned, fitted_levels, rms_error
 from deeppseudopot_jax.observables.evaluation import evaluate_bands
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.run.checks.plan import RunPlan
-from deeppseudopot_jax.run.outputs import Outputs, band_plot
+from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.types import Bundle
 
@@ -93,9 +94,14 @@ class Session:
         """One line with the root mean square error of every system, and the cost."""
         errors = []
         for system, found in zip(self.bundle.systems, solved.bands, strict=True):
-            deviation = band_plot(system, {what: found}).deviation(what)
-            if deviation is not None:
-                errors.append(f"{system.name} {1000.0 * deviation:.0f} meV")
+            reference = system.reference_energies
+            if reference is None:
+                continue
+            comparable = aligned(found, reference, system.relative_band)
+            counted = fitted_levels(reference, system.level_weights)
+            error = rms_error(comparable, reference, counted)
+            if error is not None:
+                errors.append(f"{system.name} {1000.0 * error:.0f} meV")
         terms = self.terms(solved)
         if terms:
             errors.append(f"cost {sum(terms.values()):.4f}{spelled(terms)}")

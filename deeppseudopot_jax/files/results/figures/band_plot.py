@@ -1,4 +1,4 @@
-"""What a band figure shows of one system: energy zero, windows and deviations, before drawing."""
+"""What a band figure shows of one system: energy zero, windows and labels, before drawing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from deeppseudopot_jax.observables.band_errors import fitted_levels, rms_error
 from deeppseudopot_jax.types import PlotRange
 
 
@@ -71,18 +72,13 @@ class BandPlot:
             low, high = self.window(zoom)
             shifted = self.reference - self.zero
             counted = counted & (shifted >= low) & (shifted <= high)
-        if not counted.any():
-            return None
-        difference = self.curves[name][counted] - self.reference[counted]
-        return float(np.sqrt(np.mean(difference**2)))
+        return rms_error(self.curves[name], self.reference, counted)
 
     @property
     def is_fitted(self) -> np.ndarray:
         """Which levels of the reference count, (kpt, band)."""
         assert self.reference is not None
-        if self.weights is None:
-            return np.isfinite(self.reference)
-        return np.isfinite(self.reference) & (self.weights > 0.0)
+        return fitted_levels(self.reference, self.weights)
 
     @property
     def _valence_maximum(self) -> float | None:

@@ -20,7 +20,7 @@ from deeppseudopot_jax.files.results.figures.style import (
     styled,
     zero_line,
 )
-from deeppseudopot_jax.files.results.k_path import KPath, k_path
+from deeppseudopot_jax.k_path import KPath, k_path
 
 _BELOW_EACH_OTHER = 3
 """Up to so many systems stand below each other; more stand two abreast."""

@@ -3,13 +3,15 @@
 Only angles and lengths of the lattice vectors count, not how the crystal lies in space.
 """
 
+import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
 
 import numpy as np
+import spglib
 from jaxtyping import Float, Int
 
-_RELATIVE_TOLERANCE = 1e-3  # lengths and cosines of a metric that count as equal
+_RELATIVE_TOLERANCE = 1e-3  # lengths and cosines that count as equal
 _SAME_POINT = 1e-4  # in fractions of the reciprocal vectors; files carry 4 decimals or more
 
 Points = dict[str, tuple[float, float, float]]
@@ -51,15 +53,24 @@ _LATTICES: tuple[tuple[tuple[float, float, float], str, Points], ...] = (
 
 
 def point_group(lattice: Float[np.ndarray, "3 3"]) -> Int[np.ndarray, "operation 3 3"]:
-    """The rotations of a lattice as matrices that act on fractional k from the right.
+    """The rotations of a bare lattice as matrices that act on fractional k from the right.
 
-    Complete for the usual primitive cells, whose rotations consist of -1, 0 and 1 only.
+    Identity and inversion alone where spglib finds nothing.
     """
-    metric = np.linalg.inv(lattice @ lattice.T)
-    matrices = _small_matrices()
-    rotated = matrices @ metric @ matrices.transpose(0, 2, 1)
-    tolerance = _RELATIVE_TOLERANCE * np.abs(metric).max()
-    return matrices[np.abs(rotated - metric).max(axis=(1, 2)) < tolerance]
+    tolerance = _RELATIVE_TOLERANCE * np.linalg.norm(lattice, axis=1).min()
+    cell = (lattice.tolist(), [[0.0, 0.0, 0.0]], [1])
+    found = None
+    if np.isfinite(lattice).all():  # else spglib crashes
+        with warnings.catch_warnings():
+            # Version 2.8 warns at every call of how it will raise errors.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # What it raises is about to change, so that its own error is not named here.
+            with suppress(Exception):
+                found = spglib.get_symmetry_dataset(cell, symprec=tolerance)
+    # These act on fractional positions from the left, and their inverses on k from the right; the
+    # inverses are the same group.
+    identity = np.eye(3, dtype=int)
+    return np.stack([identity, -identity]) if found is None else found.rotations.astype(int)
 
 
 def point_namer(lattice: Float[np.ndarray, "3 3"]) -> Callable[[np.ndarray], str]:
@@ -105,9 +116,3 @@ def _points(lattice: np.ndarray) -> Points:
 def _hits(differences: np.ndarray) -> bool:
     """Whether one of the differences (last axis: components) vanishes."""
     return bool((np.abs(differences).max(axis=-1) < _SAME_POINT).any())
-
-
-@lru_cache(maxsize=1)
-def _small_matrices() -> np.ndarray:
-    entries = np.meshgrid(*9 * [np.array([-1, 0, 1])], indexing="ij")
-    return np.stack(entries, axis=-1).reshape(-1, 3, 3)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from deeppseudopot_jax.crystal import reciprocal_lattice
-from deeppseudopot_jax.files.results.symmetry_points import equivalent, point_group, point_namer
+from deeppseudopot_jax.symmetry_points import equivalent, point_group, point_namer
 
 _LONG_STEP = 2.5
 """A step this many times longer than both its neighbours, in a new direction, is a jump."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from deeppseudopot_jax import read_bundle
-from deeppseudopot_jax.files.results.k_path import k_path
-from deeppseudopot_jax.files.results.symmetry_points import point_group, point_namer
+from deeppseudopot_jax.k_path import k_path
+from deeppseudopot_jax.symmetry_points import point_group, point_namer
 
 SIMPLE = np.eye(3)
 FACE_CENTRED = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
@@ -40,6 +40,7 @@ def rotation(seed: int) -> np.ndarray:
         (TETRAGONAL, 16),
         (ORTHORHOMBIC, 8),
         (np.array([[1.0, 0.1, 0.2], [0.0, 1.3, 0.3], [0.0, 0.0, 1.7]]), 2),
+        (np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [5.0, 7.0, 1.0]]), 48),
     ],
 )
 def test_number_of_rotations(lattice, order):
@@ -77,6 +78,24 @@ def test_number_of_rotations(lattice, order):
 def test_names_do_not_depend_on_size_and_orientation(lattice, k, name):
     for turned in (lattice, 9.7 * lattice @ rotation(2)):
         assert point_namer(turned)(np.array(k, dtype=float)) == name
+
+
+@pytest.mark.parametrize(("change", "order"), [(1e-4, 24), (3e-3, 8)])
+def test_lattices_of_few_decimals_are_what_they_stand_for(change, order):
+    assert len(point_group(10.3 * HEXAGONAL * [1.0, 1.0 + change, 1.0])) == order
+
+
+@pytest.mark.parametrize("lattice", [np.zeros((3, 3)), np.full((3, 3), np.nan)])
+def test_what_is_no_lattice_has_identity_and_inversion(lattice):
+    assert point_group(lattice).tolist() == [np.eye(3).tolist(), (-np.eye(3)).tolist()]
+
+
+def test_rotations_keep_lengths_in_reciprocal_space():
+    for lattice in (FACE_CENTRED, BODY_CENTRED, HEXAGONAL, HEXAGONAL_60, TETRAGONAL):
+        metric = np.linalg.inv(lattice @ lattice.T)
+        operations = point_group(lattice)
+        rotated = operations @ metric @ operations.transpose(0, 2, 1)
+        np.testing.assert_allclose(rotated, np.broadcast_to(metric, rotated.shape), atol=1e-12)
 
 
 def test_point_groups_carry_special_points_to_equal_lengths():
