@@ -98,11 +98,13 @@ def reference_energies(problem, params) -> list[np.ndarray]:
     """Bands (eV) of every system by NumPy from matrices assembled on the host."""
     import jax
 
+    from deeppseudopot_jax.hamiltonian.assemble import hamiltonian_at
     from deeppseudopot_jax.observables.bands import bands_of_levels
-    from deeppseudopot_jax.observables.states import at_every_k, build_hamiltonian
+    from deeppseudopot_jax.observables.hamiltonians import at_every_k, hamiltonians
 
     def assemble(problem, params):
-        return at_every_k(problem, params, lambda _, contents: build_hamiltonian(contents).matrix())
+        everywhere = hamiltonians(problem, params)
+        return at_every_k(everywhere, lambda _, point: hamiltonian_at(point).matrix())
 
     host = jax.devices("cpu")[0]
     with jax.default_device(host):
@@ -145,11 +147,12 @@ def operator_figures(problem, params) -> dict[str, float]:
     import jax.numpy as jnp
 
     from deeppseudopot_jax.eigensolvers.iterative import iterative
-    from deeppseudopot_jax.observables.states import at_every_k, build_hamiltonian
+    from deeppseudopot_jax.hamiltonian.assemble import hamiltonian_at
+    from deeppseudopot_jax.observables.hamiltonians import at_every_k, hamiltonians
 
     def applied(problem, params, times):
-        def at_k(group, contents):
-            operator = build_hamiltonian(contents)
+        def at_k(group, point, times):
+            operator = hamiltonian_at(point)
             shape = group.tables.dimension, group.n_levels + iterative.spare
             block = jax.random.normal(jax.random.key(0), shape, jnp.complex128)
 
@@ -158,7 +161,7 @@ def operator_figures(problem, params) -> dict[str, float]:
 
             return jax.lax.fori_loop(0, times, again, block)[0]
 
-        return at_every_k(problem, params, at_k)
+        return at_every_k(hamiltonians(problem, params), at_k, shared=(times,))
 
     work = jax.jit(applied)
     few, many = (median(lambda n=n: work(problem, params, n)) for n in (1, 1 + APPLICATIONS))

@@ -49,9 +49,9 @@ def denser(bundle: Any, n_k: int) -> Any:
     return replace(bundle, systems=(system,))
 
 
-def training(bundle: Any, problem: Any, params: dict) -> Callable[[], Any]:
+def training(bundle: Any, problem: Any, params: Any) -> Callable[[], Any]:
     """A function that makes one epoch after the other."""
-    from deeppseudopot_jax.costs.bands import loss_of_energies
+    from deeppseudopot_jax.costs.bands import cost_of_bands
     from deeppseudopot_jax.training.descent import Descent, TrainingState
     from deeppseudopot_jax.training.optimizers import make_optimizer
     from deeppseudopot_jax.training.trainable import split, trained_channels
@@ -59,7 +59,7 @@ def training(bundle: Any, problem: Any, params: dict) -> Callable[[], Any]:
     optimizer = make_optimizer(bundle.settings, problem.composition)
     trainable, frozen = split(params, trained_channels(bundle.settings))
     state = TrainingState(trainable, optimizer.init(trainable))
-    descent = Descent(loss_of_energies, optimizer)
+    descent = Descent(cost_of_bands(problem), optimizer)
 
     def epoch() -> Any:
         nonlocal state

@@ -7,8 +7,6 @@ The matrices are those of one k-point of bundles of $DEEPPSEUDOPOT_SHARED (defau
 for; errors are against `scipy.linalg.eigh(subset_by_index)`. Times are medians, in seconds.
 """
 
-import dataclasses
-
 import jax
 import numpy as np
 import scipy.linalg
@@ -16,9 +14,9 @@ from measuring import REPEATS, SHARED, median
 
 import deeppseudopot_jax as dp
 from deeppseudopot_jax.eigensolvers.blas_threads import all_blas_threads
+from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, accurate_to
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
-from deeppseudopot_jax.hamiltonian.assemble import build_field
-from deeppseudopot_jax.observables.states import build_hamiltonian
+from deeppseudopot_jax.hamiltonian.assemble import AtK, build_field, hamiltonian_at
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
 BUNDLES = ("ingaasp_nn", "cspbi3_soc")
@@ -39,7 +37,8 @@ def operators(name: str):
     def operator(params):
         field = build_field(tables, problem.channels, params)
         k_point = group.k_points[0, 1]
-        return build_hamiltonian((tables, problem.channels, field, k_point, *waves))
+        separable = problem.channels.separable
+        return hamiltonian_at(AtK(tables, separable, field, k_point, *waves))
 
     return jax.jit(operator)(params), jax.jit(operator)(changed), group.n_levels
 
@@ -51,9 +50,9 @@ def rows(name: str) -> None:
     iterative = Iterative(dense_up_to=0, dense_start_up_to=0)
     begin = jax.jit(lambda operator: iterative.first_guess(operator, n))
     scratch = jax.jit(lambda operator, guess: iterative(operator, n, guess))
-    warm = jax.jit(lambda operator, guess: iterative.following()(operator, n, guess))
-    tight = dataclasses.replace(iterative, tightest=1e-7)
-    states = jax.jit(lambda operator: tight(operator, n))(old)
+    warm = jax.jit(lambda operator, guess: iterative(operator, n, guess, FOR_GRADIENTS))
+    tight = accurate_to(1e-6)
+    states = jax.jit(lambda operator: iterative(operator, n, None, tight))(old)
 
     def subset():
         with all_blas_threads():

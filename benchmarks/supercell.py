@@ -87,11 +87,11 @@ def cutoff(n_waves: int) -> float:
 
 def measure(max_kinetic_energy: float, n_levels: int) -> dict:
     """All figures of one case, in seconds, MB, Ha and eV."""
-    import dataclasses
-
     import jax
 
     import deeppseudopot_jax as dp
+    from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, FOR_RESULTS
+    from deeppseudopot_jax.observables.hamiltonians import prepared
     from deeppseudopot_jax.observables.states import first_guesses, solve
     from deeppseudopot_jax.units import HARTREE_IN_EV
 
@@ -101,15 +101,14 @@ def measure(max_kinetic_energy: float, n_levels: int) -> dict:
     params = dp.initial_params(bundle, problem)
     jax.block_until_ready((problem, params))
     setup = time.perf_counter() - start
-    changed = params | {"local": params["local"].at[:, 0].multiply(1.0 + CHANGE)}
-    later = dataclasses.replace(problem, solver=problem.solver.following())
+    changed = params.updated({"local": params.local.at[:, 0].multiply(1.0 + CHANGE)})
+    before, after = prepared(problem, params), prepared(problem, changed)
 
-    begin, first = _compiled(first_guesses, problem, params)
-    guess, guess_time = _timed(lambda: begin(problem, params))
-    from_guess, second = _compiled(solve, problem, params, guess)
-    states, solve_time = _timed(lambda: from_guess(problem, params, guess))
-    follow, third = _compiled(solve, later, changed, states)
-    warm, warm_time = _timed(lambda: follow(later, changed, states))
+    begin, first = _compiled(first_guesses, before)
+    guess, guess_time = _timed(lambda: begin(before))
+    work, second = _compiled(solve, before, guess, FOR_RESULTS)
+    states, solve_time = _timed(lambda: work(before, guess, FOR_RESULTS))
+    warm, warm_time = _timed(lambda: work(after, states, FOR_GRADIENTS))
 
     levels = HARTREE_IN_EV * np.asarray(states[0].energies)[0, 0]
     n_waves = problem.n_waves[0]
@@ -122,7 +121,7 @@ def measure(max_kinetic_energy: float, n_levels: int) -> dict:
         "V": "matrix" if by_matrix else "FFT",
         "low": 0 if preconditioner is None else preconditioner.rows.shape[-1],
         "setup": setup,
-        "compile": first + second + third,
+        "compile": first + second,
         "guess": guess_time,
         "scratch": guess_time + solve_time,
         "warm": warm_time,

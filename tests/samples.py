@@ -23,7 +23,7 @@ from deeppseudopot_jax.types import Bundle, Crystal, SystemInput
 
 # Compiled once per structure: run operation by operation the first call takes three times as long.
 bands = jax.jit(energies)
-bands_at = jax.jit(energies_at, static_argnames="system")
+bands_at = jax.jit(energies_at, static_argnames="system_index")
 cost_and_gradient = jax.jit(jax.value_and_grad(loss, argnums=1))
 
 GAMMA = 0.2  # Bohr^-1, LRgamma's default

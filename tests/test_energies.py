@@ -51,7 +51,9 @@ def test_order_matrix_reorders_the_columns():
     problem, params = ready(bundle)
     plain, ordered = bands(problem, params)
     assert_array_equal(ordered, np.take_along_axis(np.asarray(plain), order, axis=1))
-    assert_array_equal(bands_at(problem, params, system=1), bands_at(problem, params, system=0))
+    assert_array_equal(
+        bands_at(problem, params, system_index=1), bands_at(problem, params, system_index=0)
+    )
 
 
 def test_energies_at_other_k_points():
@@ -59,7 +61,7 @@ def test_energies_at_other_k_points():
     system = random_system(rng, max_kinetic_energy=0.9)
     other = dataclasses.replace(system, k_points=rng.uniform(-0.5, 0.5, size=(2, 3)))
     bundle = bundle_of(rng, system)
-    found = bands_at(*ready(bundle), system=0, k_points=jnp.asarray(other.k_points))
+    found = bands_at(*ready(bundle), system_index=0, k_points=jnp.asarray(other.k_points))
     assert_allclose(found, literal_energies(bundle, other), atol=1e-10)
 
 
@@ -77,7 +79,7 @@ def test_energies_of_the_strained_crystal_are_those_of_a_rebuilt_one(spin_orbit,
     scale = 1.0 + a8 * (np.linalg.det(np.eye(3) + strain) - 1.0)
     waves = waves_of(system, "G_full").integers[0]
     expected = literal_energies(bundle, system, crystal=deformed, integers=waves, local_scale=scale)
-    found = bands_at(*ready(bundle), system=0, strain=jnp.asarray(strain))
+    found = bands_at(*ready(bundle), system_index=0, strain=jnp.asarray(strain))
     assert_allclose(found, expected, atol=1e-10)
 
 
@@ -87,7 +89,7 @@ def test_a_rotation_changes_nothing():
     problem, params = ready(bundle)
     rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     rotation *= np.linalg.det(rotation)
-    turned = bands_at(problem, params, system=0, strain=jnp.asarray(rotation - np.eye(3)))
+    turned = bands_at(problem, params, system_index=0, strain=jnp.asarray(rotation - np.eye(3)))
     assert_allclose(turned, bands(problem, params)[0], atol=1e-11)
 
 
@@ -130,7 +132,7 @@ def test_chunks_of_k_points_leave_the_energies(sphere, monkeypatch):
     assert (problem.groups[0].n_chunks, chunked.groups[0].n_chunks) == (1, 3)
     expected = bands(problem, params)[0]
     assert_allclose(bands(chunked, params)[0], expected, atol=1e-12)
-    assert_allclose(bands_at(chunked, params, system=0), expected, atol=1e-12)
+    assert_allclose(bands_at(chunked, params, system_index=0), expected, atol=1e-12)
 
 
 def test_vmap_over_parameters():
@@ -150,12 +152,12 @@ def test_float32_is_close_to_float64():
     rng = np.random.default_rng(8)
     bundle = bundle_of(rng, random_system(rng), spin_orbit=True, strain=True)
     strain = 0.01 * jnp.eye(3)
-    exact = bands_at(*ready(bundle), system=0, strain=strain)
+    exact = bands_at(*ready(bundle), system_index=0, strain=strain)
     problem, params = ready(bundle, precision="float32")
     assert {leaf.dtype.itemsize for leaf in jax.tree.leaves((problem, params))} <= {1, 4, 8}
     assert not any(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves((problem, params)))
     assert bands(problem, params)[0].dtype == jnp.float32
-    found = bands_at(problem, params, system=0, strain=strain.astype("float32"))
+    found = bands_at(problem, params, system_index=0, strain=strain.astype("float32"))
     assert found.dtype == jnp.float32
     assert_allclose(found, exact, atol=2e-4)
 

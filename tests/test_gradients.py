@@ -72,7 +72,7 @@ def case(request) -> tuple[Problem, dict, dict]:
     inputs["k_points"] = jnp.asarray(system.k_points)
     inputs["deformation"] = jnp.asarray(rng.normal(scale=size, size=(3, 3)))
     if degenerate:  # more than the pairs of spin and time reversal
-        levels = np.asarray(bands_at(problem, inputs, system=0))
+        levels = np.asarray(bands_at(problem, inputs, system_index=0))
         assert np.sum(np.abs(np.diff(levels[0])) < 1e-10) > len(levels[0]) // 2
     return problem, inputs, value_and_gradient(problem, inputs)[1]
 

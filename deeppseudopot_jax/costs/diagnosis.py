@@ -9,7 +9,7 @@ from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.observables.evaluation import evaluate_bands
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import BESIDE_LOCAL, Parameters
-from deeppseudopot_jax.potentials.compose import form_factors
+from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
 
 _SHOWN = 5
@@ -28,7 +28,7 @@ def potential_failure(problem: Problem, params: Parameters) -> str:
     gamma = problem.channels.long_range_gamma
     for group in problem.groups:
         q = jnp.unique(jnp.asarray(on_host(group.tables.shell_radii)))
-        bad = ~np.isfinite(np.asarray(form_factors(problem.local, params, q, gamma)))
+        bad = ~np.isfinite(np.asarray(v_of_q(problem.local, params, q, gamma)))
         if bad.any():
             place, species = np.argwhere(bad)[0]
             symbol = problem.species[species]

@@ -13,7 +13,7 @@ from deeppseudopot_jax.hamiltonian.local import Local, LocalPotential, local_pot
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.numerics import safe_norm
 from deeppseudopot_jax.parameters import Parameters
-from deeppseudopot_jax.potentials.compose import LocalModel, form_factors
+from deeppseudopot_jax.potentials.compose import LocalModel, v_of_q
 from deeppseudopot_jax.potentials.strain import strain_factor
 from deeppseudopot_jax.records import record, static
 
@@ -134,12 +134,12 @@ def build_field(
     gamma = channels.long_range_gamma
     if strain is None:
         reciprocal, volume = tables.reciprocal_lattice, tables.volume
-        on_shells = form_factors(channels.local, params, tables.shell_radii, gamma)
+        on_shells = v_of_q(channels.local, params, tables.shell_radii, gamma)
         values = on_shells[tables.difference_shell]
     else:
         reciprocal, volume = deform(tables.reciprocal_lattice, tables.volume, strain)
         q = safe_norm(tables.difference_integers @ reciprocal)
-        values = form_factors(channels.local, params, q, gamma)
+        values = v_of_q(channels.local, params, q, gamma)
         if channels.strain:
             values = values * strain_factor(params.strain, volume / tables.volume)
     prefactor = jnp.where(tables.atom_mask, 12.0 * jnp.pi / volume, 0.0)

@@ -21,7 +21,7 @@ from deeppseudopot_jax.observables.hamiltonians import (
 )
 from deeppseudopot_jax.parallel import gathered
 from deeppseudopot_jax.parameters import Parameters
-from deeppseudopot_jax.potentials.compose import form_factors as _form_factors
+from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
@@ -76,7 +76,7 @@ def in_order(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "k
 def energies_at(
     problem: Problem,
     params: Parameters,
-    system: int,
+    system_index: int,
     k_points: Float[Array, "kpt 3"] | None = None,
     strain: Float[Array, "3 3"] | None = None,
 ) -> Float[Array, "kpt band"]:
@@ -87,7 +87,7 @@ def energies_at(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        system: index of the system.
+        system_index: of the system.
         k_points: fractional; the system's own where None.
         strain: every vector r of the crystal becomes (1 + strain) r; the plane waves keep their
             integers, so a pure rotation changes nothing.
@@ -96,8 +96,8 @@ def energies_at(
         IndexError: if there is no such system.
         ValueError: if `basis_sphere = kG` and `k_points` is given: those bases belong to k-points.
     """
-    group = alone(problem, system)
-    target = problem.targets[system]
+    group = alone(problem, system_index)
+    target = problem.targets[system_index]
     if k_points is not None and group.tables.own_sets:
         raise ValueError("with basis_sphere = kG the energies exist at the system's own k-points")
     n_k = target.n_k
@@ -130,22 +130,22 @@ def form_factors(
 ) -> Float[Array, "q species"]:
     """v_s(q) in Ha Bohr^3 for q in Bohr^-1, long-range tail included; species sorted by symbol."""
     q = jnp.asarray(q, problem.dtype)
-    return _form_factors(problem.local, params, q, problem.channels.long_range_gamma)
+    return v_of_q(problem.local, params, q, problem.channels.long_range_gamma)
 
 
-def alone(problem: Problem, system: int) -> SystemGroup:
+def alone(problem: Problem, system_index: int) -> SystemGroup:
     """The group of one system, k-points split as in the group it is in."""
-    group = next((group for group in problem.groups if system in group.members), None)
+    group = next((group for group in problem.groups if system_index in group.members), None)
     if group is None:
         raise IndexError(
-            f"system {system}: the problem has systems 0 to {len(problem.targets) - 1}"
+            f"system {system_index}: the problem has systems 0 to {len(problem.targets) - 1}"
         )
-    position = group.members.index(system)
+    position = group.members.index(system_index)
     return replace(
         group,
         tables=jax.tree.map(lambda leaf: leaf[position : position + 1], group.tables),
         k_points=group.k_points[position : position + 1],
-        members=(system,),
+        members=(system_index,),
         layout=group.layout and replace(group.layout, system_axes=()),
     )
 

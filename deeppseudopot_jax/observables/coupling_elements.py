@@ -11,7 +11,7 @@ from deeppseudopot_jax.hamiltonian.assemble import Field, Term
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.numerics import safe_norm
 from deeppseudopot_jax.parameters import Parameters
-from deeppseudopot_jax.potentials.compose import form_factors
+from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
 
 
@@ -92,7 +92,7 @@ def _local_elements(
     transferred = pair.differences + pair.k_points[0] - pair.k_points[1]
     wave_vectors = transferred @ tables.reciprocal_lattice
     q = safe_norm(wave_vectors)
-    values = form_factors(channels.local, params, q, channels.long_range_gamma)
+    values = v_of_q(channels.local, params, q, channels.long_range_gamma)
     scales = jnp.where(tables.atom_mask, 1.0 / tables.volume, 0.0)
     bras, kets = _on_grid(left, shape), _on_grid(right, shape)
 

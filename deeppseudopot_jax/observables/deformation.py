@@ -39,7 +39,7 @@ def deformation_rows(system: SystemInput) -> tuple[DeformationTarget, ...]:
 def deformation_potentials(
     problem: Problem,
     params: Parameters,
-    system: int,
+    system_index: int,
     rows: Sequence[DeformationTarget],
     undeformed: Float[Array, "kpt band"] | None = None,
 ) -> Float[Array, " row"]:
@@ -55,7 +55,7 @@ def deformation_potentials(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        system: index of the system.
+        system_index: of the system.
         rows: which states and ratios; their values and weights are not looked at.
         undeformed: energies (eV) of the undeformed crystal at all k-points, in ascending order,
             where they are known already.
@@ -65,19 +65,19 @@ def deformation_potentials(
     """
     states = [state for row in rows for state in (row.valence, row.conduction) if state]
     places = {k: place for place, k in enumerate(sorted({k for k, _ in states}))}
-    n_bands = problem.targets[system].n_bands
+    n_bands = problem.targets[system_index].n_bands
     if not all(0 <= band < n_bands for _, band in states):
-        raise IndexError(f"a row names a band beyond 0 to {n_bands - 1} of system {system}")
+        raise IndexError(f"a row names a band beyond 0 to {n_bands - 1} of system {system_index}")
     if not rows:
         return jnp.zeros(0, problem.dtype)
     k_points = tuple(places)
     relaxed = (
-        listed_energies(problem, params, system, k_points)
+        listed_energies(problem, params, system_index, k_points)
         if undeformed is None
         else undeformed[jnp.asarray(k_points)]
     )
     strained = {
-        ratio: listed_energies(problem, params, system, k_points, _isotropic(ratio, problem))
+        ratio: listed_energies(problem, params, system_index, k_points, _isotropic(ratio, problem))
         for ratio in sorted({row.ratio for row in rows})
     }
 

@@ -9,7 +9,7 @@ from deeppseudopot_jax.problem import Problem
 
 
 def gap(
-    problem: Problem, params: Parameters, system: int = 0, k_point: int | None = None
+    problem: Problem, params: Parameters, system_index: int = 0, k_point: int | None = None
 ) -> Float[Array, ""]:
     """Band gap of one system in eV, differentiable in the parameters.
 
@@ -19,21 +19,21 @@ def gap(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        system: index of the system.
+        system_index: of the system.
         k_point: index of a k-point for the direct gap there.
 
     Raises:
         IndexError: if there is no such system or k-point.
         ValueError: if input_X.par does not name the band edges.
     """
-    if not 0 <= system < len(problem.targets):
-        raise IndexError(f"system {system}: legal are 0 to {len(problem.targets) - 1}")
-    target = problem.targets[system]
+    if not 0 <= system_index < len(problem.targets):
+        raise IndexError(f"system {system_index}: legal are 0 to {len(problem.targets) - 1}")
+    target = problem.targets[system_index]
     if target.valence_band is None or target.conduction_band is None:
-        raise ValueError(f"input_{system}.par: a gap needs the keys idxVB and idxCB")
+        raise ValueError(f"input_{system_index}.par: a gap needs the keys idxVB and idxCB")
     if k_point is not None and not 0 <= k_point < target.n_k:
-        raise IndexError(f"k_point {k_point}: system {system} has 0 to {target.n_k - 1}")
-    bands = in_order(energies_at(problem, params, system), target)
+        raise IndexError(f"k_point {k_point}: system {system_index} has 0 to {target.n_k - 1}")
+    bands = in_order(energies_at(problem, params, system_index), target)
     chosen = slice(None) if k_point is None else slice(k_point, k_point + 1)
     valence = bands[chosen, target.valence_band]
     conduction = bands[chosen, target.conduction_band]

@@ -29,7 +29,7 @@ _OUT_OF_REACH = 1e6
 def curvatures(
     problem: Problem,
     params: Parameters,
-    system: int,
+    system_index: int,
     k_point: int,
     bands: tuple[int, ...],
     direction: Float[Array, "3"],
@@ -49,7 +49,7 @@ def curvatures(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        system: index of the system.
+        system_index: of the system.
         k_point: index of the k-point; its plane waves are those of the derivatives too.
         bands: indices of the bands, counted by energy, without a band order (static).
         direction: Cartesian, of any length but zero.
@@ -62,11 +62,11 @@ def curvatures(
         IndexError: if there is no such system, k-point or band.
         NotImplementedError: when differentiated twice.
     """
-    n_bands = problem.targets[system].n_bands
+    n_bands = problem.targets[system_index].n_bands
     if not all(0 <= band < n_bands for band in bands):
-        raise IndexError(f"bands {bands}: system {system} has 0 to {n_bands - 1}")
-    group = alone(problem, system)
-    points = listed_points(problem, system, (k_point,))
+        raise IndexError(f"bands {bands}: system {system_index} has 0 to {n_bands - 1}")
+    group = alone(problem, system_index)
+    points = listed_points(problem, system_index, (k_point,))
     field = build_field(points.tables, problem.channels, params)
     point = point_at(points, problem.channels, field, 0)
     levels = tuple(band * points.tables.n_spin // 2 for band in bands)
@@ -102,14 +102,14 @@ def curvatures(
 def effective_masses(
     problem: Problem,
     params: Parameters,
-    system: int,
+    system_index: int,
     k_point: int,
     bands: tuple[int, ...],
     direction: Float[Array, "3"],
     tolerance: float = DEGENERATE,
 ) -> Float[Array, " band"]:
     """1 / (d^2E/dk^2) in electron masses, negative at band maxima; see `curvatures`."""
-    return 1.0 / curvatures(problem, params, system, k_point, bands, direction, tolerance)
+    return 1.0 / curvatures(problem, params, system_index, k_point, bands, direction, tolerance)
 
 
 def neighbour_masses(

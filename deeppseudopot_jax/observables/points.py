@@ -24,13 +24,13 @@ class Points:
     k_points: Float[Array, "kpt 3"]
 
 
-def listed_points(problem: Problem, system: int, indices: tuple[int, ...]) -> Points:
+def listed_points(problem: Problem, system_index: int, indices: tuple[int, ...]) -> Points:
     """The k-points `indices` of kpoints_X.par.
 
     Raises:
         IndexError: if there is no such system or k-point.
     """
-    group = _chosen(problem, system, indices)
+    group = _chosen(problem, system_index, indices)
     return Points(jax.tree.map(lambda leaf: leaf[0], group.tables), group.k_points[0])
 
 
@@ -44,7 +44,7 @@ def point_at(points: Points, channels: Channels, field: Field, index: int | Int[
 def listed_energies(
     problem: Problem,
     params: Parameters,
-    system: int,
+    system_index: int,
     indices: tuple[int, ...],
     strain: Float[Array, "3 3"] | None = None,
 ) -> Float[Array, "kpt band"]:
@@ -53,22 +53,22 @@ def listed_energies(
     Raises:
         IndexError: if there is no such system or k-point.
     """
-    whole = alone(problem, system)
+    whole = alone(problem, system_index)
     shards = 1 if whole.layout is None else whole.layout.kpt_shards
     n_chunks, padded = chunks(len(indices), whole.tables.dimension**2, problem.dtype, shards)
-    group = _chosen(problem, system, indices + indices[-1:] * (padded - len(indices)))
+    group = _chosen(problem, system_index, indices + indices[-1:] * (padded - len(indices)))
     group = replace(group, n_chunks=n_chunks)
     levels = group_levels(problem, params, group, strain)
     bands = HARTREE_IN_EV * repeat_spin(levels[: len(indices)], group.tables.n_spin)
-    return bands[:, : problem.targets[system].n_bands]
+    return bands[:, : problem.targets[system_index].n_bands]
 
 
-def _chosen(problem: Problem, system: int, indices: tuple[int, ...]) -> SystemGroup:
+def _chosen(problem: Problem, system_index: int, indices: tuple[int, ...]) -> SystemGroup:
     """The group of one system with some of its k-points only."""
-    group = alone(problem, system)
-    n_k = problem.targets[system].n_k
+    group = alone(problem, system_index)
+    n_k = problem.targets[system_index].n_k
     if not all(0 <= index < n_k for index in indices):
-        raise IndexError(f"k-points {indices}: system {system} has 0 to {n_k - 1}")
+        raise IndexError(f"k-points {indices}: system {system_index} has 0 to {n_k - 1}")
     chosen, tables = jnp.asarray(indices), group.tables
     if tables.own_sets:
         tables = replace(

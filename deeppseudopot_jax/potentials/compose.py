@@ -17,7 +17,7 @@ class LocalModel(Protocol):
         ...
 
 
-def form_factors(
+def v_of_q(
     model: LocalModel, params: Parameters, q: Float[Array, " q"], gamma: float
 ) -> Float[Array, "q species"]:
     """v_s(q) of the undeformed crystal (Ha Bohr^3), long-range tail included."""

@@ -10,10 +10,12 @@ import typer
 
 from deeppseudopot_jax.files.atomic import ResultsError
 from deeppseudopot_jax.files.findings import BundleError
+from deeppseudopot_jax.files.results.figures import Beside
 from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run import workflows
 from deeppseudopot_jax.run.checks.capabilities import UnsupportedError
 from deeppseudopot_jax.run.cluster import ClusterError, is_first, join
+from deeppseudopot_jax.run.compilation import keep_compiled_programs
 from deeppseudopot_jax.run.session import NumericalError
 
 app = typer.Typer(
@@ -33,6 +35,9 @@ Overwrite = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from the Monte Carlo checkpoint in RESULTS.")
 ]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Compile everything anew and keep no compiled program.")
+]
 PrecisionOption = Annotated[Precision, typer.Option(help="Floating-point precision.")]
 
 
@@ -43,9 +48,10 @@ def run_command(
     overwrite: Overwrite = False,
     precision: PrecisionOption = "float64",
     resume: Resume = False,
+    no_cache: NoCache = False,
 ) -> None:
     """Initialise, evaluate, train or sample, and export a potential."""
-    _guarded(workflows.run, inputs, results, overwrite, precision, resume)
+    _guarded(no_cache, workflows.run, inputs, results, overwrite, precision, resume)
 
 
 @app.command("eval")
@@ -54,16 +60,21 @@ def eval_command(
     results: Results,
     overwrite: Overwrite = False,
     precision: PrecisionOption = "float64",
+    no_cache: NoCache = False,
 ) -> None:
     """Full bands of an initialised potential, in little memory."""
-    _guarded(workflows.evaluate, inputs, results, overwrite, precision)
+    _guarded(no_cache, workflows.evaluate, inputs, results, overwrite, precision)
 
 
-def _guarded(workflow: Callable, *arguments: object) -> None:
+def _guarded(no_cache: bool, workflow: Callable, *arguments: object) -> None:
     """Run a workflow; errors that a user can act on are shown without a traceback."""
     try:
+        if no_cache:
+            jax.config.update("jax_enable_compilation_cache", False)
+        else:
+            keep_compiled_programs()
         join()
-        workflow(*arguments)
+        workflow(*arguments, painter=Beside())
     except _EXPECTED as error:
         print(f"deeppseudopot{_which_process()}: {error}", file=sys.stderr)
         raise typer.Exit(1) from error

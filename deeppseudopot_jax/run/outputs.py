@@ -20,7 +20,7 @@ from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.observables.band_errors import aligned
 from deeppseudopot_jax.parameters import COLUMNS, Parameters, to_coefficients
-from deeppseudopot_jax.potentials.compose import form_factors
+from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.adam_state import adam_moments, schedule_count, to_torch_adam
@@ -31,7 +31,7 @@ from deeppseudopot_jax.types import Bundle, SystemInput
 PDF = ("pdf",)
 PDF_AND_PNG = ("pdf", "png")
 
-_v_q = jax.jit(form_factors, static_argnums=(0, 3))
+_v_q = jax.jit(v_of_q, static_argnums=(0, 3))
 
 
 class CostRow(NamedTuple):
@@ -64,6 +64,7 @@ class Outputs:
     bundle: Bundle
     problem: Problem
     folder: ResultsFolder | None
+    painter: figures.Painter
 
     @cached_property
     def q(self) -> np.ndarray:
@@ -108,7 +109,7 @@ class Outputs:
             band_plot(system, {name: bands[i] for name, bands in curves.items()})
             for i, system in enumerate(self.bundle.systems)
         ]
-        self.save(figures.band_figure(plots), f"{prefix}_plotBS", formats)
+        self.save(figures.band_figure, (plots,), f"{prefix}_plotBS", formats)
 
     @_by_first_process
     def potential_tables(self, prefix: str, params: Parameters, real_space: bool = True) -> None:
@@ -134,8 +135,8 @@ class Outputs:
         for name, v_q in curves.items():
             v_r = real_space_potential(self.q, np.nan_to_num(v_q), self.r)
             plots.append(figures.PotentialPlot(name, v_q, v_r))
-        figure = figures.potential_figure(self.q, self.r, self.problem.species, plots)
-        self.save(figure, f"{prefix}_plotPP", formats)
+        arguments = self.q, self.r, self.problem.species, plots
+        self.save(figures.potential_figure, arguments, f"{prefix}_plotPP", formats)
 
     @_by_first_process
     def parameters(
@@ -179,7 +180,7 @@ class Outputs:
             label: np.array([(row.epoch, row.cost) for row in curve], np.float64)
             for label, curve in curves.items()
         }
-        self.save(figures.cost_figure(rows, y_label=f"Cost ({unit})"), name, PDF)
+        self.save(figures.cost_figure, (rows, "Epoch", f"Cost ({unit})"), name, PDF)
 
     def v_q(self, params: Parameters) -> np.ndarray:
         """v(q) in Ha Bohr^3 of every species on the grid `q`."""
@@ -196,10 +197,16 @@ class Outputs:
         """Where the first process writes a file."""
         return self._folder.file(name)
 
-    def save(self, figure: figures.Figure, name: str, formats: Sequence[str]) -> None:
-        """<name>.<format> of a figure, by the first process."""
-        for suffix in formats:
-            figures.save(figure, self.file(f"{name}.{suffix}"))
+    def save(
+        self,
+        draw: Callable[..., figures.Figure],
+        arguments: tuple[Any, ...],
+        name: str,
+        formats: Sequence[str],
+    ) -> None:
+        """<name>.<format> of the figure `draw(*arguments)`, by the first process, soon."""
+        paths = tuple(self.file(f"{name}.{suffix}") for suffix in formats)
+        self.painter.paint(figures.Drawing(draw, arguments, paths))
 
     def _nine(self, params: Parameters) -> np.ndarray:
         """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""

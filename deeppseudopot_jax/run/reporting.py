@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from deeppseudopot_jax.run.compilation import counted
+
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
 
 
@@ -45,6 +47,14 @@ class Report:
         """A line for the log file alone, stamped with the seconds since the start."""
         elapsed = time.perf_counter() - self._start
         self._file.write(f"[{elapsed:9.2f} s] {text}\n")
+
+    @contextmanager
+    def first_time(self, what: str) -> Iterator[None]:
+        """Something that has to be compiled before it is done; says so while it lasts."""
+        self.log(f"compiling: {what}")
+        with counted() as compiled, self.console.status(f"compiling: {what}"):
+            yield
+        self.log(f"{what}: {compiled}")
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator["Counter"]:

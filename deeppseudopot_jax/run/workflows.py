@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from jax.sharding import PartitionSpec
@@ -12,6 +12,7 @@ from deeppseudopot_jax.costs.choice import training_cost
 from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.files.atomic import ResultsError, ResultsFolder
 from deeppseudopot_jax.files.bundle.reader import read_bundle
+from deeppseudopot_jax.files.results.figures import Here, Painter
 from deeppseudopot_jax.initialise import initial_moments, initial_params
 from deeppseudopot_jax.montecarlo.chain import chains
 from deeppseudopot_jax.parallel import placed
@@ -43,6 +44,7 @@ def run(
     overwrite: bool = False,
     precision: Precision = "float64",
     resume: bool = False,
+    painter: Painter | None = None,
 ) -> None:
     """The whole sequence: read, initialise, evaluate, optimise or sample, export.
 
@@ -53,6 +55,7 @@ def run(
         precision: of the whole calculation.
         resume: go on from the Monte Carlo checkpoints in `results`, with the same outcome bit by
             bit as if the run had not ended; its files are continued or written again.
+        painter: who draws the figures; by default this process, at once.
 
     Raises:
         BundleError: listing everything wrong with the inputs.
@@ -66,7 +69,7 @@ def run(
     check_supported(plan)
     if resume:
         _check_resumable(plan, folder)
-    with _session(plan, folder, precision, "run.log", goes_on=resume) as session:
+    with _session(plan, folder, precision, painter or Here(), "run.log", goes_on=resume) as session:
         describe(session)
         start = initialise(session)
         initial = baseline(session, start)
@@ -88,6 +91,7 @@ def evaluate(
     results: Path | str,
     overwrite: bool = False,
     precision: Precision = "float64",
+    painter: Painter | None = None,
 ) -> None:
     """Bands of an initialised potential at any number of k-points, in bounded memory.
 
@@ -101,9 +105,11 @@ def evaluate(
     plan = plan_of(read_bundle(inputs, purpose="eval"), purpose="eval")
     check_supported(plan)
     check_initialised(plan)
-    with _session(plan, folder, precision, "eval.log") as session:
+    with _session(plan, folder, precision, painter or Here(), "eval.log") as session:
         describe(session)
-        solved = session.solved(load(session))
+        params = load(session)
+        with session.report.first_time("bands"):
+            solved = session.solved(params)
         export(session, "eval", solved)
         old_functional_form(session, solved)
 
@@ -122,6 +128,7 @@ def _session(
     plan: RunPlan,
     folder: ResultsFolder,
     precision: Precision,
+    painter: Painter,
     log_name: str,
     goes_on: bool = False,
 ) -> Iterator[Session]:
@@ -137,13 +144,16 @@ def _session(
     cost = placed(problem.mesh, PartitionSpec(), _cost(plan, problem))
     wait_for_all("inputs and results folder are checked")
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
-    outputs = Outputs(bundle, problem, folder if is_first() else None)
+    outputs = Outputs(bundle, problem, folder if is_first() else None, painter)
     try:
         yield Session(plan, problem, outputs, report, cost, runs)
+        painter.close()
         report.line(f"Figures and tables are in {folder.path}")
         wait_for_all("files are written")
     except BaseException:  # Ctrl-C too
         report.log(f"ended by an error\n{traceback.format_exc()}")
+        with suppress(Exception):  # there is an error to tell already
+            painter.close()
         raise
     finally:
         _report_left_over(folder, report)

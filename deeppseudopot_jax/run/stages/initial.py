@@ -86,7 +86,8 @@ def baseline(session: Session, start: Initial) -> Solved:
     """
     outputs, params = session.outputs, start.params
     outputs.basis_states()
-    solved = session.solved(params)
+    with session.report.first_time("bands"):
+        solved = session.solved(params)
     old_functional_form(session, solved)
     session.report_errors("Initialised potential", solved)
     outputs.band_tables("initZunger", solved.bands)

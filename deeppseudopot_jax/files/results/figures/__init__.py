@@ -13,12 +13,17 @@ from deeppseudopot_jax.files.results.figures.monte_carlo import (
     monte_carlo_figure,
     temperature_walk_figure,
 )
+from deeppseudopot_jax.files.results.figures.painter import Beside, Drawing, Here, Painter
 from deeppseudopot_jax.files.results.figures.potentials import PotentialPlot, potential_figure
 from deeppseudopot_jax.files.results.figures.style import save
 
 __all__ = [
     "BandPlot",
+    "Beside",
+    "Drawing",
     "Figure",
+    "Here",
+    "Painter",
     "PotentialPlot",
     "band_figure",
     "cost_figure",

@@ -104,13 +104,15 @@ class ChainFiles:
         if not self._streams:
             return
         costs = np.loadtxt(self._path("final_mc_cost.dat"), ndmin=2)
-        figure = figures.monte_carlo_figure(costs[:, 0].astype(int), costs[:, 4], costs[:, 3])
-        self._outputs.save(figure, f"{self._prefix}final_mc_cost", PDF_AND_PNG)
+        curves = costs[:, 0].astype(int), costs[:, 4], costs[:, 3]
+        name = f"{self._prefix}final_mc_cost"
+        self._outputs.save(figures.monte_carlo_figure, curves, name, PDF_AND_PNG)
         if self._n > 1:
             walks = np.loadtxt(self._path("final_mc_replicas.dat"), ndmin=2).astype(int)
             rungs = walks[:, 1 : 1 + self._n]
-            figure = figures.temperature_walk_figure(walks[:, 0], rungs, betas)
-            self._outputs.save(figure, f"{self._prefix}final_mc_replicas", PDF_AND_PNG)
+            arguments = walks[:, 0], rungs, betas
+            name = f"{self._prefix}final_mc_replicas"
+            self._outputs.save(figures.temperature_walk_figure, arguments, name, PDF_AND_PNG)
 
     def _path(self, name: str) -> Path:
         return self._outputs.file(self._prefix + name)

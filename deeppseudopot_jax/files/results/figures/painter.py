@@ -1,0 +1,100 @@
+"""Who draws figures: this process at once, or one beside it while the work goes on.
+
+A figure takes up to a second and holds Python's lock, which the calculation needs as well; another
+process does not. It is asked through its standard input, one drawing after the other, and ends
+with the process that started it.
+"""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from matplotlib.figure import Figure
+
+from deeppseudopot_jax.files.results.figures.style import save
+
+_WORKER = "deeppseudopot_jax.files.results.figures.worker"
+
+
+class Drawing(NamedTuple):
+    """A figure to make, `draw(*arguments)`, and the files to write it to."""
+
+    draw: Callable[..., Figure]
+    arguments: tuple[Any, ...]
+    paths: tuple[Path, ...]
+
+
+class Painter(Protocol):
+    """Somebody who draws."""
+
+    def paint(self, drawing: Drawing) -> None:
+        """Draw at once or later."""
+        ...
+
+    def close(self) -> None:
+        """Return when everything is drawn; raises what has gone wrong."""
+        ...
+
+
+class Here:
+    """Draws at once, in this process."""
+
+    def paint(self, drawing: Drawing) -> None:
+        """Return when the files are there."""
+        figure = drawing.draw(*drawing.arguments)
+        for path in drawing.paths:
+            save(figure, path)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class Beside:
+    """Draws in a process of its own, which begins with the first drawing.
+
+    Where that process cannot be had, or ends, drawings are made here instead.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._queue = ThreadPoolExecutor(1, "painter")
+        self._drawn: list[Future] = []
+        self._process: subprocess.Popen | None = None
+
+    def paint(self, drawing: Drawing) -> None:
+        """Take note of a drawing, whose arguments must not change any more."""
+        self._drawn.append(self._queue.submit(self._paint, drawing))
+
+    def close(self) -> None:
+        """Wait for all drawings; raises the first error of them."""
+        self._queue.shutdown(wait=True)
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait()
+        for future in self._drawn:
+            future.result()
+
+    def _paint(self, drawing: Drawing) -> None:
+        try:
+            error = self._asked(drawing)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            Here().paint(drawing)
+            return
+        if error is not None:
+            raise error
+
+    def _asked(self, drawing: Drawing) -> Exception | None:
+        """What went wrong in the other process."""
+        if self._process is None:
+            command = [sys.executable, "-m", _WORKER]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        questions, answers = self._process.stdin, self._process.stdout
+        assert questions is not None and answers is not None
+        pickle.dump(drawing, questions)
+        questions.flush()
+        error: Exception | None = pickle.load(answers)
+        return error
