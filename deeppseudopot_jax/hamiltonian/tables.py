@@ -126,7 +126,7 @@ class UnpaddedTables:
             difference_integers=integer(pad_rows(found.integers, sizes.differences)),
             difference_shell=integer(pad_rows(found.shell, sizes.differences)),
             shell_radii=real(pad_rows(found.shell_radii, sizes.shells)),
-            structure_factors=jnp.asarray(structure_factors, jnp.result_type(dtype, jnp.complex64)),
+            structure_factors=jnp.asarray(structure_factors, np.result_type(dtype, np.complex64)),
             fft_shape=sizes.fft_shape,
             n_spin=self.n_spin,
             own_sets=self.waves.own_sets,
