@@ -140,7 +140,7 @@ def respond(
 
     def shifted(x: Array) -> Array:
         y = outside(x)
-        return outside(operator.apply(y) - energy * y) + x - y
+        return outside(operator.apply(y) - energy.astype(y.dtype) * y) + x - y
 
     def solve(_: Any, b: Array) -> Array:
         return _solve_shifted(operator, multiplet, window, b)
@@ -168,14 +168,14 @@ def _solve_shifted(operator: Operator, multiplet: Multiplet, window: States, b: 
         return x - V @ (V.conj().T @ x)
 
     def shifted(x: Array) -> Array:
-        return above(operator.apply(x) - energy * x)
+        return above(operator.apply(x) - energy.astype(x.dtype) * x)
 
     diagonal = operator.diagonal()
     count = jnp.maximum(jnp.sum(multiplet.members), 1.0)
     kinetic = jnp.sum(jnp.abs(psi) ** 2 * diagonal[:, None]) / count
-    damping = 1.0 / (diagonal + jnp.maximum(kinetic, 0.1))[:, None]
+    damping = (1.0 / (diagonal + jnp.maximum(kinetic, 0.1)))[:, None].astype(b.dtype)
     rest = conjugate_gradients(shifted, above(b), lambda x: above(damping * x), b, _MAX_STEPS)
-    return in_multiplet + V @ (inverse[:, None] * (V.conj().T @ b)) + rest
+    return in_multiplet + V @ (inverse[:, None].astype(b.dtype) * (V.conj().T @ b)) + rest
 
 
 def _resolve(
