@@ -89,7 +89,7 @@ def walk(
         )
         entry = History(StepInfo(at_level.cost, unknown, off, off), jax.vmap(keep)(at_level))
         return now._replace(
-            clock=now.clock + searching,
+            clock=now.clock + searching.astype(now.clock.dtype),
             pending=now.pending | (searching & attempts.promising),
             replicas=at_level,
             attempts=attempts,
