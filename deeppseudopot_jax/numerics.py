@@ -1,11 +1,12 @@
-"""Small numerical tools: quadrature, Chebyshev expansions, divisions that stay differentiable."""
+"""Small numerical tools: complex products, quadrature, Chebyshev expansions, safe divisions."""
 
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 from numpy.polynomial import chebyshev
 
 
@@ -25,6 +26,21 @@ def safe_norm(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch"]:
     squared = jnp.sum(vectors**2, axis=-1)
     nonzero = squared > 0
     return jnp.where(nonzero, jnp.sqrt(jnp.where(nonzero, squared, 1.0)), 0.0)
+
+
+def scaled(values: Array, factors: Float[Array, "..."]) -> Array:
+    """Values, real or complex, times real factors of as many axes: two products for a complex one.
+
+    A cast of the factors would make it four.
+    """
+    if jnp.iscomplexobj(values):
+        return jax.lax.complex(values.real * factors, values.imag * factors)
+    return values * factors
+
+
+def exp_i(angles: Float[Array, "*shape"]) -> Complex[Array, "*shape"]:
+    """exp(i angle)."""
+    return jax.lax.complex(jnp.cos(angles), jnp.sin(angles))
 
 
 def gauss_legendre(n: int, upper: float) -> tuple[np.ndarray, np.ndarray]:

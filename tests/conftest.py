@@ -17,6 +17,10 @@ with install_import_hook("deeppseudopot_jax", "beartype.beartype"):
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
 
+# Promotions of dtypes and ranks are written out: an implicit one may be a mistake, or cost time.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
 REPOSITORY = Path(__file__).parents[1]
 
 

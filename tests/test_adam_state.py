@@ -38,7 +38,8 @@ def trained(name: str, steps: int = 3):
 
     def advance(parameters, state, steps):
         for _ in range(steps):
-            updates, state = optimizer.update(gradient(parameters), state, parameters)
+            with jax.numpy_dtype_promotion("standard"):  # optax: betas to the power of the count
+                updates, state = optimizer.update(gradient(parameters), state, parameters)
             parameters = optax.apply_updates(parameters, updates)
         return parameters, state
 

@@ -116,7 +116,7 @@ def test_energies_at_with_spheres_around_k():
     problem, params = ready(bundle)
     assert len(problem.groups) == 1  # so the second system has a padded k-point
     for index, expected in enumerate(bands(problem, params)):
-        assert_allclose(bands_at(problem, params, system=index), expected, atol=1e-11)
+        assert_allclose(bands_at(problem, params, system_index=index), expected, atol=1e-11)
         with pytest.raises(ValueError, match="basis_sphere = kG"):
             energies_at(problem, params, index, k_points=jnp.zeros((1, 3)))
 

@@ -36,7 +36,7 @@ def energies_along(problem, params, distances) -> np.ndarray:
 
     @jax.jit
     def levels(field, points, distance):
-        moved = points.replace(k_points=points.k_points + distance * step)
+        moved = points.replace(k_points=points.k_points + distance * step[None, :])
         contents = point_at(moved, problem.channels, field, 0)
         return jnp.linalg.eigvalsh(hamiltonian_at(contents).matrix())
 

@@ -143,7 +143,7 @@ def test_batch_norm_in_training_mode_has_torch_s_momentum():
     q = jnp.linspace(0.0, 6.0, 25)
     _, updated = model.apply_training(variables, q, KEY)
     layer = variables["params"]["linear_0"]
-    hidden = np.asarray(q[:, None] @ layer["kernel"] + layer["bias"])
+    hidden = np.asarray(q[:, None] @ layer["kernel"] + layer["bias"][None, :])
     found = updated["batch_stats"]["norm_0"]
     assert_allclose(found["mean"], 0.1 * hidden.mean(axis=0), rtol=1e-12)
     # Of n = 25 values; torch divides by n - 1 here, which thousands of q do not tell apart.

@@ -35,7 +35,7 @@ def functions() -> dict[str, RadialFunctions]:
 
 def kernel(radial: RadialFunctions, lengths: np.ndarray) -> np.ndarray:
     """sum_p R_p(K) R_p(K') for all pairs of lengths, from wave vectors along x."""
-    wave_vectors = jnp.asarray(lengths)[:, None] * jnp.array([1.0, 0.0, 0.0])
+    wave_vectors = jnp.asarray(lengths)[:, None] * jnp.array([[1.0, 0.0, 0.0]], lengths.dtype)
     values = np.asarray(radial(wave_vectors))[:, 0]
     return values.T @ values
 
@@ -74,7 +74,7 @@ def test_direction_and_length(functions):
     radial = functions["nonlocal_2"]
     along_x = radial(jnp.array([[1.7, 0.0, 0.0]]))[:, 0, 0]
     found = radial(jnp.asarray(1.7 * direction[None]))[:, :, 0]
-    assert_allclose(found, along_x[:, None] * direction, rtol=1e-12, atol=1e-14)
+    assert_allclose(found, along_x[:, None] * direction[None, :], rtol=1e-12, atol=1e-14)
     assert_allclose(radial(-jnp.asarray(1.7 * direction[None]))[:, :, 0], -found, rtol=1e-14)
 
 

@@ -41,7 +41,7 @@ def test_response_is_the_sum_over_all_other_states(solver):
         columns = np.flatnonzero(multiplet.members)
         assert list(columns + first_columns(LEVELS, size)[position]) == members
         assert_allclose(multiplet.energy, energies[level], atol=1e-10)
-        perturbed = perturbation @ multiplet.vectors
+        perturbed = np.asarray(perturbation @ multiplet.vectors)
         change = jax.jit(respond)(operator, multiplet, found.window, perturbed)
         others = np.setdiff1d(np.arange(len(energies)), members)
         weights = (

@@ -142,7 +142,7 @@ def test_the_initial_fit_is_shown_with_its_target_and_unit(network):
     target = fitted[0][1].v_q
     exact = np.asarray(zunger_form(jnp.asarray(q), LOCAL))
     assert np.abs(target - exact)[inside].max() < 1e-3 and np.isnan(target[q > 10.0]).all()
-    units = [options["y_label"] for arguments, options in network.shown if len(arguments) == 1]
+    units = [arguments[2] for arguments, _ in network.shown if len(arguments) == 3]
     assert units == ["Cost ((Ha Bohr$^3$)$^2$)", "Cost (eV$^2$)"]
 
 

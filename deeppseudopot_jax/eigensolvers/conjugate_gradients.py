@@ -44,15 +44,19 @@ def conjugate_gradients(
     def unfinished(now: _Iteration) -> Array:
         return (now.step < max_steps) & jnp.any(_norms(now.r) > goal)
 
+    def ratios(where: Array, numerators: Array, denominators: Array) -> Array:
+        found = jnp.where(where, numerators / jnp.where(where, denominators, 1.0), 0.0)
+        return found[None, :].astype(right.dtype)
+
     def step(now: _Iteration) -> _Iteration:
         active = _norms(now.r) > goal
         change = apply(now.p)
         curvature = _products(now.p, change)
-        length = jnp.where(active, now.product / jnp.where(active, curvature, 1.0), 0.0)
+        length = ratios(active, now.product, curvature)
         r = now.r - length * change
         z = precondition(r)
         product = _products(r, z)
-        turn = jnp.where(active, product / jnp.where(active, now.product, 1.0), 0.0)
+        turn = ratios(active, product, now.product)
         return _Iteration(now.x + length * now.p, r, z + turn * now.p, product, now.step + 1)
 
     end = jax.lax.while_loop(unfinished, step, start)

@@ -34,7 +34,8 @@ class Dense:
         energies, vectors = jax.lax.platform_dependent(
             matrix, cpu=lambda m: subset_eigenpairs(m, n), default=lambda m: _device(m, n)
         )
-        residuals = jnp.linalg.norm(matrix @ vectors - vectors * energies, axis=0)
+        shifted = vectors * energies[None, :].astype(vectors.dtype)
+        residuals = jnp.linalg.norm(matrix @ vectors - shifted, axis=0)
         return States(energies, vectors, residuals)
 
 

@@ -90,7 +90,7 @@ def lobpcg(
         return unfinished(now) & (now.recent < _STEPS_IN_SINGLE_PRECISION)
 
     def corrections(now: _Iteration) -> Array:
-        residuals = now.HX - now.X * now.energies
+        residuals = _residuals(now.X, now.HX, now.energies)
         return preconditioner(residuals, now.energies, operator.kinetic_energies())
 
     def step(now: _Iteration) -> _Iteration:
@@ -150,7 +150,7 @@ def _exact(operator: Operator, vectors: Array) -> _Iteration:
         nothing,
         nothing,
         energies,
-        _column_norms(HX - X * energies),
+        _column_norms(_residuals(X, HX, energies)),
         jnp.zeros((), energies.dtype),
         jnp.asarray(0),
         jnp.asarray(0),
@@ -170,7 +170,7 @@ def _step(light: Operator, W: Array, now: _Iteration) -> _Iteration:
     W = W - now.X @ (now.X.conj().T @ W)
     after = _column_norms(W)
     new = after > _NOTHING_NEW * before
-    W = W * jnp.where(new, 1.0 / jnp.where(new, after, 1.0), 0.0)
+    W = W * jnp.where(new, 1.0 / jnp.where(new, after, 1.0), 0.0)[None, :].astype(W.dtype)
     with jax.default_matmul_precision("highest"):  # not the ten bits that accelerators may take
         HW = light.apply(single(W))
     rounding = float(jnp.finfo(HW.dtype).eps)
@@ -193,7 +193,7 @@ def _step(light: Operator, W: Array, now: _Iteration) -> _Iteration:
         P,
         HP,
         energies,
-        _column_norms(HX - X * energies),
+        _column_norms(_residuals(X, HX, energies)),
         now.drift + lost * jnp.max(_column_norms(HP)),
         now.recent + 1,
         now.step + 1,
@@ -209,6 +209,10 @@ def _bordered(diagonal: Array, columns: Array) -> Array:
     return jnp.concatenate(
         [top, jnp.concatenate([above.conj().T, columns[block:]], axis=1)], axis=0
     )
+
+
+def _residuals(X: Array, HX: Array, energies: Array) -> Array:
+    return HX - X * energies[None, :].astype(X.dtype)
 
 
 def _column_norms(vectors: Array) -> Array:

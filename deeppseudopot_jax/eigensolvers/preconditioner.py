@@ -38,10 +38,12 @@ class Preconditioner:
         kinetic: Float[Array, " row"],
     ) -> Complex[Array, "row band"]:
         """About |H - E|^-1 times every column, E its energy (Ha)."""
-        direct = residuals / jnp.maximum(kinetic[:, None] + self.offset - energies, _FLOOR)
+        heights = kinetic[:, None] + self.offset - energies[None, :]
+        direct = residuals * (1.0 / jnp.maximum(heights, _FLOOR)).astype(residuals.dtype)
         components = self.vectors.conj().T @ residuals[self.rows].astype(self.vectors.dtype)
-        distances = jnp.maximum(jnp.abs(self.energies[:, None] - energies), _FLOOR)
-        low = self.vectors @ (components / distances.astype(self.energies.dtype))
+        distances = jnp.abs(self.energies[:, None].astype(energies.dtype) - energies[None, :])
+        inverse = 1.0 / jnp.maximum(distances, _FLOOR)
+        low = self.vectors @ (components * inverse.astype(components.dtype))
         return self._among_all(low.astype(residuals.dtype), direct)
 
     def states(self, n: int) -> Complex[Array, "row band"]:

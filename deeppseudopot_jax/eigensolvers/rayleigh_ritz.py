@@ -34,13 +34,14 @@ def lowest_combinations(
         rounding: relative precision of `matrix` outside the block.
     """
     block = energies.shape[0]
-    added = jnp.arange(gram.shape[0]) >= block
+    added = (jnp.arange(gram.shape[0]) >= block).astype(energies.dtype)
     lengths = jnp.diagonal(gram).real
     scale = jnp.where(lengths > 0, jax.lax.rsqrt(jnp.where(lengths > 0, lengths, 1.0)), 0.0)
     shift = jnp.maximum(10.0 * rounding, 2000.0 * jnp.finfo(lengths.dtype).eps) * added
     above = jnp.max(energies) + _ABOVE
-    metric = scale[:, None] * gram * scale + jnp.diag(shift)
-    inner = scale[:, None] * matrix * scale + jnp.diag(shift * above)
+    shift, above, scale = (part.astype(gram.dtype) for part in (shift, above, scale))
+    metric = scale[:, None] * gram * scale[None, :] + jnp.diag(shift)
+    inner = scale[:, None] * matrix * scale[None, :] + jnp.diag(shift * above)
     lower = jnp.linalg.cholesky(metric, symmetrize_input=False)
     half = jax.lax.linalg.triangular_solve(lower, inner, left_side=True, lower=True)
     _, rotation = hermitian_eigh(_times_inverse_right(half, lower))

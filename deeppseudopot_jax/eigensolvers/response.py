@@ -143,7 +143,7 @@ def respond(
 
     def shifted(x: Array) -> Array:
         y = outside(x)
-        return outside(operator.apply(y) - energy * y) + x - y
+        return outside(operator.apply(y) - energy.astype(y.dtype) * y) + x - y
 
     def solve(_: Any, b: Array) -> Array:
         return _solve_shifted(operator, multiplet, window, b)
@@ -171,14 +171,14 @@ def _solve_shifted(operator: Operator, multiplet: Multiplet, window: States, b: 
         return x - V @ (V.conj().T @ x)
 
     def shifted(x: Array) -> Array:
-        return above(operator.apply(x) - energy * x)
+        return above(operator.apply(x) - energy.astype(x.dtype) * x)
 
     kinetic_of_row = operator.kinetic_energies()
     count = jnp.maximum(jnp.sum(multiplet.members), 1.0)
     kinetic = jnp.sum(jnp.abs(psi) ** 2 * kinetic_of_row[:, None]) / count
-    damping = 1.0 / (kinetic_of_row + jnp.maximum(kinetic, 0.1))[:, None]
+    damping = (1.0 / (kinetic_of_row + jnp.maximum(kinetic, 0.1)))[:, None].astype(b.dtype)
     rest = conjugate_gradients(shifted, above(b), lambda x: above(damping * x), b, _MAX_STEPS)
-    return in_multiplet + V @ (inverse[:, None] * (V.conj().T @ b)) + rest
+    return in_multiplet + V @ (inverse[:, None].astype(b.dtype) * (V.conj().T @ b)) + rest
 
 
 def _resolve(

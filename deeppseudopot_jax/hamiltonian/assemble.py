@@ -4,6 +4,7 @@ from functools import reduce
 from operator import add
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
@@ -11,7 +12,7 @@ from deeppseudopot_jax.crystal import deform
 from deeppseudopot_jax.hamiltonian.kinetic import Kinetic, kinetic
 from deeppseudopot_jax.hamiltonian.local import Local, LocalPotential, local_potential
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.numerics import safe_norm
+from deeppseudopot_jax.numerics import exp_i, safe_norm
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import LocalModel, v_of_q
 from deeppseudopot_jax.potentials.strain import strain_factor
@@ -72,7 +73,7 @@ class Hamiltonian:
         """H among the waves of lowest kinetic energy, `n` rows in all, and those rows."""
         n_waves = self.kinetic.energies.shape[0]
         waves = jnp.argsort(self.kinetic.energies)[: -(-n // self.n_spin)]
-        rows = (jnp.arange(self.n_spin)[:, None] * n_waves + waves).ravel()
+        rows = (jnp.arange(self.n_spin)[:, None] * n_waves + waves[None, :]).ravel()
         terms = tuple(term.restricted(waves) for term in self.terms)
         return Hamiltonian(self.kinetic.restricted(waves), terms, self.n_spin), rows
 
@@ -138,10 +139,10 @@ def build_field(
         values = on_shells[tables.difference_shell]
     else:
         reciprocal, volume = deform(tables.reciprocal_lattice, tables.volume, strain)
-        q = safe_norm(tables.difference_integers @ reciprocal)
+        q = safe_norm(tables.difference_integers.astype(reciprocal.dtype) @ reciprocal)
         values = v_of_q(channels.local, params, q, gamma)
         if channels.strain:
-            values = values * strain_factor(params.strain, volume / tables.volume)
+            values = values * strain_factor(params.strain, volume / tables.volume)[None, :]
     prefactor = jnp.where(tables.atom_mask, 12.0 * jnp.pi / volume, 0.0)
     strengths = [channel.strength(params, tables.atom_species) for channel in channels.separable]
     potential = local_potential(tables, values, volume)
@@ -152,7 +153,7 @@ def build_field(
         reciprocal,
         potential,
         matrix,
-        tuple((prefactor * strength.T).T for strength in strengths),
+        tuple(jax.vmap(jnp.multiply)(prefactor, strength) for strength in strengths),
     )
 
 
@@ -173,9 +174,9 @@ class AtK(NamedTuple):
 def hamiltonian_at(point: AtK) -> Hamiltonian:
     """H at one k-point."""
     tables, field, integers, mask = point.tables, point.field, point.integers, point.mask
-    wave_vectors = (point.k_point + integers) @ field.reciprocal_lattice
-    angles = 2.0 * jnp.pi * (tables.positions @ integers.T)
-    phases = jnp.where(mask, jnp.exp(1j * angles), 0.0)
+    G = integers.astype(point.k_point.dtype)
+    wave_vectors = (point.k_point[None, :] + G) @ field.reciprocal_lattice
+    phases = jnp.where(mask, exp_i(2.0 * jnp.pi * (tables.positions @ G.T)), 0.0)
     separable = (
         channel.term(wave_vectors, phases, strength)
         for channel, strength in zip(point.separable, field.strengths, strict=True)

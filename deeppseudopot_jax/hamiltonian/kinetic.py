@@ -1,8 +1,10 @@
 """Kinetic energy |k+G|^2 / 2."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
+from deeppseudopot_jax.numerics import scaled
 from deeppseudopot_jax.records import record
 
 _FAR_ABOVE = 4.0
@@ -18,11 +20,12 @@ class Kinetic:
 
     def apply(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "spin wave band"]:
         """T psi."""
-        return self.energies[:, None] * psi
+        return scaled(psi, self.energies[None, :, None])
 
     def matrix(self, n_spin: int) -> Array:
         """T as a matrix of dimension n_spin * n_waves."""
-        return jnp.diag(jnp.tile(self.energies, n_spin))
+        diagonal = jnp.tile(self.energies, n_spin)
+        return jnp.diag(jax.lax.complex(diagonal, jnp.zeros_like(diagonal)))
 
     def expectation(self, psi: Complex[Array, "spin wave band"]) -> Float[Array, " band"]:
         """<psi_n| T |psi_n>."""

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.numerics import scaled
 from deeppseudopot_jax.records import record
 
 _LARGEST_DENSE_EXPECTATION = 400
@@ -24,18 +25,18 @@ class LocalPotential:
         n1, n2, n3 = self.fourier.shape
         strides = jnp.asarray((n2 * n3, n3, 1), integers.dtype)
         wrapped = [
-            strides[axis] * ((integers[:, None, axis] - integers[:, axis]) % n)
+            strides[axis] * ((integers[:, None, axis] - integers[None, :, axis]) % n)
             for axis, n in enumerate((n1, n2, n3))
         ]
         block = self.fourier.ravel()[wrapped[0] + wrapped[1] + wrapped[2]]
-        return jnp.where(mask[:, None] & mask, block, 0.0)
+        return jnp.where(mask[:, None] & mask[None, :], block, 0.0)
 
 
 def local_potential(
     tables: SystemTables, values: Float[Array, "difference species"], volume: Float[Array, ""]
 ) -> LocalPotential:
     """V(dG) = (1/Omega) sum_s v_s(|dG|) S_s(dG) from form factors (Ha Bohr^3) at every dG."""
-    components = jnp.einsum("ds,sd->d", values, tables.structure_factors) / volume
+    components = jnp.sum(scaled(tables.structure_factors, values.T / volume), axis=0)
     grid = jnp.zeros(tables.fft_shape, components.dtype)
     grid = grid.at[tuple(tables.difference_integers.T)].add(components)
     return LocalPotential(grid, jnp.fft.ifftn(grid).real * grid.size)
@@ -62,7 +63,8 @@ class Local:
         """V psi, by the matrix if there is one, else by FFT on a grid without aliasing."""
         if self.dense is not None:
             return jnp.einsum("ij,sjn->sin", self.dense, psi)
-        product = jnp.fft.fftn(self._to_grid(psi) * self.potential.real_space, axes=(-3, -2, -1))
+        product = scaled(self._to_grid(psi), self.potential.real_space[None, None])
+        product = jnp.fft.fftn(product, axes=(-3, -2, -1))
         values = product[(..., *self.integers.T)].transpose(0, 2, 1)
         return jnp.where(self.mask[:, None], values, 0.0)
 

@@ -10,6 +10,7 @@ from deeppseudopot_jax.hamiltonian.radial import (
     RadialFunctions,
     radial_functions,
 )
+from deeppseudopot_jax.numerics import scaled
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.records import record
 
@@ -27,11 +28,11 @@ class Nonlocal:
     def apply(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "spin wave band"]:
         """V_NL psi."""
         overlaps = jnp.einsum("pi,sin->spn", self.beta.conj(), psi)
-        return jnp.einsum("pi,spn->sin", self.beta, self.strength[:, None] * overlaps)
+        return jnp.einsum("pi,spn->sin", self.beta, scaled(overlaps, self.strength[None, :, None]))
 
     def matrix(self, n_spin: int) -> Complex[Array, "row column"]:
         """V_NL as a matrix, block diagonal in spin."""
-        return spin_diagonal((self.beta.T * self.strength) @ self.beta.conj(), n_spin)
+        return spin_diagonal(scaled(self.beta.T, self.strength[None, :]) @ self.beta.conj(), n_spin)
 
     def expectation(self, psi: Complex[Array, "spin wave band"]) -> Float[Array, " band"]:
         """<psi_n| V_NL |psi_n>."""
@@ -64,7 +65,7 @@ class NonlocalChannel:
         """(K . K') / (|K||K'|) S(dG) sum_c strength_c I_c; strength = 12 pi (a6, a7) / Omega."""
         betas, strengths = [], []
         for index, functions in enumerate(self.radial):
-            beta = jnp.einsum("ai,pmi->apmi", phases, functions(wave_vectors))
+            beta = scaled(phases[:, None, None, :], functions(wave_vectors)[None])
             betas.append(beta.reshape(-1, beta.shape[-1]))
             strengths.append(jnp.repeat(strength[:, index], beta.shape[1] * beta.shape[2]))
         return Nonlocal(jnp.concatenate(betas), jnp.concatenate(strengths))

@@ -9,6 +9,7 @@ from deeppseudopot_jax.hamiltonian.radial import (
     RadialFunctions,
     radial_functions,
 )
+from deeppseudopot_jax.numerics import scaled
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.records import record
 
@@ -37,7 +38,7 @@ class SpinOrbit:
     def _coupled(self, overlaps: Complex[Array, "projector 3 spin band"]) -> Array:
         coupling = jnp.asarray(_COUPLING, overlaps.dtype)
         mixed = jnp.einsum("msnt,pntb->pmsb", coupling, overlaps)
-        return self.strength[:, None, None, None] * mixed
+        return scaled(mixed, self.strength[:, None, None, None])
 
     def apply(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "spin wave band"]:
         """V_SO psi."""
@@ -82,7 +83,7 @@ class SpinOrbitChannel:
         strength: Float[Array, " atom"],
     ) -> SpinOrbit:
         """strength I_SO S(dG) (-i) (K x K') . sigma / (2 |K||K'|); strength = 12 pi a5 / Omega."""
-        beta = jnp.einsum("ai,pmi->apmi", phases, self.radial(wave_vectors))
+        beta = scaled(phases[:, None, None, :], self.radial(wave_vectors)[None])
         return SpinOrbit(beta.reshape(-1, *beta.shape[2:]), jnp.repeat(strength, beta.shape[1]))
 
 

@@ -93,7 +93,7 @@ def walk(
             StepInfo(at_temperature.cost, unknown, off, off), jax.vmap(keep)(at_temperature)
         )
         return now._replace(
-            clock=now.clock + searching,
+            clock=now.clock + searching.astype(now.clock.dtype),
             pending=now.pending | (searching & attempts.promising),
             replicas=at_temperature,
             attempts=attempts,

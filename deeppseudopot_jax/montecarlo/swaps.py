@@ -47,9 +47,8 @@ def swap(
     probability = swap_probability(betas, costs[jnp.argsort(rungs)])
     tried = jnp.arange(n - 1) % 2 == event % 2
     accepted = tried & (jax.random.uniform(key, (n - 1,), betas.dtype) < probability)
-    shift = (
-        jnp.zeros(n, rungs.dtype).at[:-1].add(accepted).at[1:].add(-accepted.astype(rungs.dtype))
-    )
+    one = accepted.astype(rungs.dtype)
+    shift = jnp.zeros(n, rungs.dtype).at[:-1].add(one).at[1:].add(-one)
     return rungs + shift[rungs], SwapInfo(probability, tried, accepted)
 
 
@@ -61,7 +60,7 @@ def adapted(
     Gaps in log(beta) grow where swaps succeed more often than on average. The gain falls like
     1 / (1 + event / lag): W. D. Vousden, W. M. Farr and I. Mandel, MNRAS 455, 1919 (2016).
     """
-    gain = _GAIN / (1.0 + event / _LAG)
+    gain = _GAIN / (1.0 + event.astype(betas.dtype) / _LAG)
     gaps = -jnp.diff(jnp.log(betas)) * jnp.exp(gain * (probability - jnp.mean(probability)))
     fractions = jnp.cumsum(gaps) / jnp.sum(gaps)
     inner = betas[0] * (betas[-1] / betas[0]) ** fractions[:-1]

@@ -187,9 +187,9 @@ def _counted(
         counts.steps + len(info.cost),
         counts.evaluated.at[before].add(jnp.sum(info.evaluated, axis=0)),
         counts.accepted.at[before].add(jnp.sum(info.accepted, axis=0)),
-        counts.swaps_tried + swaps.tried,
-        counts.swaps_accepted + swaps.accepted,
-        counts.round_trips + returned,
+        counts.swaps_tried + swaps.tried.astype(int),
+        counts.swaps_accepted + swaps.accepted.astype(int),
+        counts.round_trips + returned.astype(int),
         seen,
     )
 

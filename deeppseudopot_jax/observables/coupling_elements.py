@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from deeppseudopot_jax.eigensolvers.response import Multiplet
 from deeppseudopot_jax.hamiltonian.assemble import Field, Term
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.numerics import safe_norm
+from deeppseudopot_jax.numerics import exp_i, safe_norm, scaled
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
@@ -69,12 +69,12 @@ def derivative_elements(
 
 def _end(pair: Pair, side: int, states: Multiplet) -> _End:
     tables, integers, mask = pair.tables, pair.integers[side], pair.masks[side]
-    fractional = pair.k_points[side] + integers
+    fractional = pair.k_points[side][None, :] + integers.astype(pair.k_points[side].dtype)
     angles = 2.0 * jnp.pi * (tables.positions @ fractional.T)
     return _End(
         states.vectors.reshape(tables.n_spin, -1, states.vectors.shape[-1]),
         fractional @ tables.reciprocal_lattice,
-        jnp.where(mask, jnp.exp(1j * angles), 0.0),
+        jnp.where(mask, exp_i(angles), 0.0),
         integers,
         mask,
     )
@@ -89,7 +89,8 @@ def _local_elements(
     """
     tables, shape = pair.tables, pair.tables.fft_shape
     channels = problem.channels
-    transferred = pair.differences + pair.k_points[0] - pair.k_points[1]
+    start, end = (k_point[None, :] for k_point in pair.k_points)
+    transferred = pair.differences.astype(start.dtype) + start - end
     wave_vectors = transferred @ tables.reciprocal_lattice
     q = safe_norm(wave_vectors)
     values = v_of_q(channels.local, params, q, channels.long_range_gamma)
@@ -98,13 +99,13 @@ def _local_elements(
 
     def of_atom(atom: tuple[Array, Array, Array]) -> Array:
         position, species, scale = atom
-        phase = jnp.exp(2j * jnp.pi * (transferred @ position))
+        phase = exp_i(2.0 * jnp.pi * (transferred @ position))
         v = jnp.where(pair.difference_mask, scale * values[:, species], 0.0)
-        components = 1j * wave_vectors.T * (phase * v)
+        components = scaled(1j * phase[None, :], wave_vectors.T * v[None, :])
         grid = jnp.zeros((3, *shape), components.dtype)
         grid = grid.at[(..., *pair.differences.T)].add(components)
         derivative = jnp.fft.ifftn(grid, axes=(-3, -2, -1), norm="forward")
-        products = derivative[:, None, None] * kets  # axis, spin, state, grid
+        products = derivative[:, None, None] * kets[None]  # axis, spin, state, grid
         return jnp.einsum("smxyz,asnxyz->amn", bras.conj(), products) / derivative[0].size
 
     return jax.lax.map(of_atom, (tables.positions, tables.atom_species, scales))
@@ -121,11 +122,12 @@ def _on_grid(end: _End, shape: tuple[int, int, int]) -> Complex[Array, "spin sta
 def _commutator(term: Term, left: _End, right: _End) -> Complex[Array, "3 left right"]:
     """i (K V - V K') for a term V of one atom, on the waves of both points together."""
     n_waves = left.psi.shape[1]
-    moved = [K[:, None] * right.psi for K in right.wave_vectors.T]
+    moved = [scaled(right.psi, K[None, :, None]) for K in right.wave_vectors.T]
     kets = jnp.concatenate([right.psi, *moved], axis=-1)
     product = term.apply(jnp.concatenate([jnp.zeros_like(kets), kets], axis=1))[:, :n_waves]
     product = product.reshape(*product.shape[:2], 4, -1)
     bras = left.psi.conj()
-    ahead = jnp.einsum("sim,ia,sin->amn", bras, left.wave_vectors, product[:, :, 0])
+    moved = [scaled(product[:, :, 0], K[None, :, None]) for K in left.wave_vectors.T]
+    ahead = jnp.einsum("sim,asin->amn", bras, jnp.stack(moved))
     behind = jnp.einsum("sim,sian->amn", bras, product[:, :, 1:])
     return 1j * (ahead - behind)

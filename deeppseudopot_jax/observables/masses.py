@@ -13,6 +13,7 @@ from deeppseudopot_jax.eigensolvers.response import (
     window_size,
 )
 from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
+from deeppseudopot_jax.numerics import scaled
 from deeppseudopot_jax.observables.bands import alone
 from deeppseudopot_jax.observables.points import listed_points, point_at
 from deeppseudopot_jax.parameters import Parameters
@@ -92,7 +93,8 @@ def curvatures(
         slopes = psi.conj().T @ velocity
         matrix = psi.conj().T @ second + 2.0 * velocity.conj().T @ change
         matrix = 0.5 * (matrix + matrix.conj().T)
-        place = jnp.sum(multiplet.members * (jnp.arange(psi.shape[1]) < column))
+        before = jnp.arange(psi.shape[1]) < column
+        place = jnp.sum(jnp.where(before, multiplet.members, 0.0))
         return _second_order(slopes, matrix, multiplet.members, place.astype(jnp.int32))
 
     columns = jnp.asarray(levels) - jnp.asarray(first_columns(levels, size))
@@ -136,12 +138,12 @@ def _second_order(
     place: Int[Array, ""],
 ) -> Float[Array, ""]:
     """The second-order energy of the member that comes at `place` when slopes order the others."""
-    aside = jnp.diag(_OUT_OF_REACH * (1.0 - members))
+    aside = jnp.diag(_OUT_OF_REACH * (1.0 - members)).astype(slopes.dtype)
     rotation, values = _rotation(slopes + aside)
     alike = jnp.abs(values - values[place]) <= _SAME_SLOPE
     matrix = rotation.conj().T @ matrix @ rotation
-    block = jnp.where(alike[:, None] & alike, matrix, 0.0)
-    within = jnp.sum(alike * (jnp.arange(len(alike)) < place))
+    block = jnp.where(alike[:, None] & alike[None, :], matrix, 0.0)
+    within = jnp.sum(alike * (jnp.arange(len(alike), dtype=place.dtype) < place))
     return jnp.linalg.eigvalsh(block + jnp.diag(jnp.where(alike, 0.0, _OUT_OF_REACH)))[within]
 
 
@@ -158,7 +160,7 @@ def _rotation(
 def _rotation_response(primals, tangents):
     vectors, values = _rotation(*primals)
     coupling = vectors.conj().T @ tangents[0] @ vectors
-    distance = values - values[:, None]
+    distance = values[None, :] - values[:, None]
     apart = jnp.abs(distance) > _SAME_SLOPE
-    mixing = jnp.where(apart, coupling / jnp.where(apart, distance, 1.0), 0.0)
+    mixing = jnp.where(apart, scaled(coupling, 1.0 / jnp.where(apart, distance, 1.0)), 0.0)
     return (vectors, values), (vectors @ mixing, jnp.diag(coupling).real)

@@ -14,4 +14,4 @@ def long_range_tail(
 ) -> Float[Array, "q species"]:
     """v_LR(q) = -a4 (4 pi / q^2) exp(-q^2 / (4 gamma^2)) in Ha Bohr^3, zero for q <= 1e-4."""
     shape = safe_divide(4.0 * jnp.pi * jnp.exp(-(q**2) / (4.0 * gamma**2)), q**2, q > _SMALLEST_Q)
-    return -shape[:, None] * a4
+    return -shape[:, None] * a4[None, :]

@@ -53,7 +53,7 @@ ENVELOPES: dict[str, Callable[[Array, EnvelopeOptions], Array]] = {
     "fixed_logistic": lambda q, _: _logistic(q, 1.5, 6.0),
     "cutoff": lambda q, _: jnp.where(q <= 10.0, 1.0, 0.0),
     "gaussian": _gaussian,
-    "scaled_gaussian": lambda q, o: _gaussian(q, o) * jnp.asarray(o.scale, q.dtype),
+    "scaled_gaussian": lambda q, o: _gaussian(q, o) * jnp.asarray([o.scale], q.dtype),
 }
 ENVELOPE_NEEDS: dict[str, tuple[str, ...]] = {
     "logistic": ("decay_rate", "decay_center"),
@@ -147,6 +147,7 @@ class _Perceptron(nn.Module):
                     epsilon=_TORCH_BATCH_NORM_EPSILON,
                     name=f"norm_{i}",
                     param_dtype=x.dtype,
+                    force_float32_reductions=False,
                 )(x)
             if not last:
                 x = self.spec.activation(x)
@@ -190,8 +191,7 @@ class NetworkModel:
     def init(self, key: Array, dtype: jnp.dtype = jnp.float64) -> dict:
         """Random parameters from the class's own initialiser."""
         variables = self._module.init(key, jnp.zeros((2, 1), dtype), training=False)
-        # flax keeps batch statistics in single precision whatever the parameters are
-        return jax.tree.map(lambda leaf: leaf.astype(dtype), dict(variables))
+        return dict(variables)
 
     def apply(self, variables: dict, q: Float[Array, " q"]) -> Float[Array, "q species"]:
         """Form factors (Ha Bohr^3) at q (Bohr^-1), in evaluation mode.
@@ -206,7 +206,7 @@ class NetworkModel:
             else 0.0 * x
         )
         envelope = ENVELOPES[self.spec.envelope](x, self.options)
-        return output * envelope * jnp.ones(self.n_species, q.dtype)
+        return output * envelope * jnp.ones((1, self.n_species), q.dtype)
 
     def apply_training(
         self, variables: dict, q: Float[Array, " q"], key: Array

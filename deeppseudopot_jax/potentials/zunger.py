@@ -17,7 +17,7 @@ def zunger_form(
     Numerator and denominator carry a factor exp(-a3 q^2), so large q neither overflow nor give
     NaN derivatives.
     """
-    a0, a1, a2, a3 = coefficients.T
+    a0, a1, a2, a3 = coefficients.T[:, None, :]
     q_squared = (q**2)[:, None]
     decay = jnp.exp(jnp.clip(-a3 * q_squared, -_LARGEST_EXPONENT, _LARGEST_EXPONENT / 2))
     return a0 * (q_squared - a1) * decay / (a2 - decay)

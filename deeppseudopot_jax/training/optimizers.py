@@ -2,14 +2,27 @@
 
 from collections.abc import Callable
 
+import jax
 import numpy as np
 import optax
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.settings import Settings
 
+
+def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999) -> optax.GradientTransformation:
+    """optax's Adam, free to promote: it raises the betas to the power of an integer count."""
+    adam = optax.scale_by_adam(b1=beta1, b2=beta2)
+
+    def update(updates: dict, state: optax.OptState, params: dict | None = None) -> tuple:
+        with jax.numpy_dtype_promotion("standard"):
+            return adam.update(updates, state, params)
+
+    return optax.GradientTransformation(adam.init, update)
+
+
 OPTIMIZERS: dict[str, Callable[[Settings], optax.GradientTransformation]] = {
-    "adam": lambda s: optax.scale_by_adam(b1=s.adam_beta1, b2=s.adam_beta2),
+    "adam": lambda s: scale_by_adam(s.adam_beta1, s.adam_beta2),
     "sgd": lambda s: optax.trace(decay=s.sgd_momentum) if s.sgd_momentum else optax.identity(),
 }
 

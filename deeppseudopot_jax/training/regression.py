@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.training.optimizers import staircase
+from deeppseudopot_jax.training.optimizers import scale_by_adam, staircase
 
-_OPTIMIZERS = {"adam": optax.scale_by_adam, "sgd": optax.identity}
+_OPTIMIZERS = {"adam": scale_by_adam, "sgd": optax.identity}
 """At PyTorch's defaults: adam_beta1, adam_beta2 and sgd_momentum belong to gradient training."""
 _SMALL_Q = 1.0
 _SMALL_Q_WEIGHT = 10.0
