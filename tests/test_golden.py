@@ -99,6 +99,6 @@ def test_spin_orbit_crystal(reference_bundle, golden, local, key, total):
     if local == "zunger":
         strain = (float(reference["ratio"]) - 1.0) * jnp.eye(3)
         k_points = problem.groups[0].k_points[0, :1]
-        deformed = bands_at(problem, params, system=0, k_points=k_points, strain=strain)
+        deformed = bands_at(problem, params, system_index=0, k_points=k_points, strain=strain)
         close(deformed.ravel(), reference["EZ_def"].ravel())
         assert np.abs(deformed - found[0][:1]).max() > 1e-3

@@ -54,7 +54,7 @@ def k_points_not_found(problem: Problem, bands: list[np.ndarray]) -> str:
 
 
 def _band_failures(problem: Problem, params: Parameters, cost: Cost) -> Iterator[str]:
-    bands = on_host(evaluate_bands(problem, params, keep_vectors=False)[0])
+    bands = on_host(evaluate_bands(problem, params, keep_vectors=False).bands)
     yield k_points_not_found(problem, bands)
     values = cost.values(problem, params, Evaluated([jnp.asarray(b) for b in bands]))
     for part, value in zip(cost.parts, values.tolist(), strict=True):

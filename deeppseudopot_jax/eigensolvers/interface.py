@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int
 
 _ROUNDING = 1e3
@@ -30,6 +31,9 @@ class Operator(Protocol):
         ...
 
 
+Flags = Bool[Array, "*batch band"] | Bool[np.ndarray, "*batch band"]
+
+
 class States(NamedTuple):
     """The lowest states of one operator, energies ascending.
 
@@ -42,13 +46,15 @@ class States(NamedTuple):
     residuals: Float[Array, " band"]
     preconditioner: Any = None
 
-    def found(self, n: int, accuracy: "Accuracy") -> Bool[Array, "*batch band"]:
+    def found(
+        self, n: int, accuracy: "Accuracy"
+    ) -> Bool[Array, "*batch band"] | Bool[np.ndarray, "*batch band"]:
         """Which of the `n` lowest states have been found; a NaN has not.
 
         No solve is more accurate than its arithmetic.
         """
         rounding = _ROUNDING * float(jnp.finfo(self.residuals.dtype).eps)
-        return self.residuals[..., :n] <= jnp.maximum(accuracy.accepted, rounding)
+        return self.residuals[..., :n] <= accuracy.accepted + rounding
 
 
 class Accuracy(NamedTuple):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Complex
 
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.interface import FOR_RESULTS, Accuracy, Operator, States
@@ -44,9 +45,9 @@ class Iterative:
             return None
         block = n + self.spare
         preconditioner, energies, vectors = low_part(operator, _LOW_ROWS * block)
-        shape = operator.kinetic_energies().shape[0], block
-        noise = jax.random.normal(jax.random.key(0), shape, vectors.dtype)
-        start = (_NOISE / shape[0] ** 0.5 * noise).at[preconditioner.rows].add(vectors[:, :block])
+        rows = operator.kinetic_energies().shape[0]
+        noise = _NOISE / rows**0.5 * _generic(rows, block, vectors.dtype)
+        start = noise.at[preconditioner.rows].add(vectors[:, :block])
         unknown = jnp.full(block, jnp.inf, energies.dtype)
         return States(energies[:block], start, unknown, preconditioner)
 
@@ -78,6 +79,15 @@ class Iterative:
     def _is_dense(self, operator: Operator, n: int) -> bool:
         dimension = operator.kinetic_energies().shape[0]
         return dimension <= max(self.dense_up_to, _SMALLEST_BASIS * (n + self.spare))
+
+
+def _generic(rows: int, columns: int, dtype: jnp.dtype) -> Complex[Array, "row column"]:
+    """Numbers of size 1 without any symmetry; a random generator would take longer to compile."""
+    real = jnp.finfo(dtype).dtype
+    i = jax.lax.broadcasted_iota(real, (rows, columns), 0)
+    j = jax.lax.broadcasted_iota(real, (rows, columns), 1)
+    angles = 2.0**0.5 * i + 3.0**0.5 * j + 5.0**0.5 * i * j
+    return jax.lax.complex(jnp.cos(angles), jnp.sin(angles)).astype(dtype)
 
 
 iterative = Iterative()

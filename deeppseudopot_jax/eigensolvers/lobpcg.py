@@ -5,8 +5,9 @@ the block X, its preconditioned residuals W and the last change P. Two things ma
 product of the operator with W is in single precision, and the preconditioner is nearly exact where
 it matters, so that two or three steps follow a small change of the operator.
 
-A guess may have no part of a state, and then no residual tells. So the first step tries, in place
-of corrections that are not needed, the states of the plane waves of lowest kinetic energy.
+A guess may have no part of a state, and then no residual tells. So the first step after a product
+in full precision tries, in place of corrections that are not needed, the states of the plane waves
+of lowest kinetic energy.
 
 Single precision is safe because W enters with small weights: what it puts into H X is bounded
 (`drift`), and a bound that matters is removed by a product H X in full precision.
@@ -39,7 +40,7 @@ _NOTHING_NEW = 1e-6
 
 
 class _Iteration(NamedTuple):
-    """Block X and last change P (of no columns at first), both times H, energies and residuals.
+    """Block X and last change P (zero at first), both times H, energies and residuals.
 
     `drift` (Ha) bounds what single precision has added to H X in the `recent` steps since it was
     computed in full precision.
@@ -47,8 +48,8 @@ class _Iteration(NamedTuple):
 
     X: Complex[Array, "row block"]
     HX: Complex[Array, "row block"]
-    P: Complex[Array, "row change"]
-    HP: Complex[Array, "row change"]
+    P: Complex[Array, "row block"]
+    HP: Complex[Array, "row block"]
     energies: Float[Array, " block"]
     residuals: Float[Array, " block"]
     drift: Float[Array, ""]
@@ -87,19 +88,15 @@ def lobpcg(
         return possible & ~(accurate & settled)
 
     def in_need_of_a_step(now: _Iteration) -> Array:
-        return unfinished(now) & (now.recent < _STEPS_IN_SINGLE_PRECISION)
-
-    def corrections(now: _Iteration) -> Array:
-        residuals = _residuals(now.X, now.HX, now.energies)
-        return preconditioner(residuals, now.energies, operator.kinetic_energies())
+        # The very first one tells whether the guess had no part of a state.
+        return ((now.step == 0) | unfinished(now)) & (now.recent < _STEPS_IN_SINGLE_PRECISION)
 
     def step(now: _Iteration) -> _Iteration:
-        return _step(light, corrections(now), now)
-
-    def probing_step(now: _Iteration) -> _Iteration:
+        residuals = _residuals(now.X, now.HX, now.energies)
+        W = preconditioner(residuals, now.energies, operator.kinetic_energies())
         probes = preconditioner.states(now.X.shape[1]).astype(now.X.dtype)
-        W = jnp.where(now.residuals <= now.tolerance, probes, corrections(now))
-        return _step(light, W, now)
+        probing = (now.recent == 0) & (now.residuals <= now.tolerance)
+        return _step(light, jnp.where(probing[None, :], probes, W), now)
 
     def in_need_of_a_product(now: _Iteration) -> Array:
         return unfinished(now) | (now.drift > _TOLERATED_DRIFT * now.tolerance)
@@ -110,10 +107,8 @@ def lobpcg(
         aim = jnp.clip(first, accuracy.tightest, accuracy.accepted)
         aim = jnp.where(now.step == 0, aim, now.tolerance)
         exact = exact._replace(step=now.step, tolerance=aim)
-        # What the product has confirmed must not be moved again, else the loop might never end.
-        confirmed = (now.step > 0) & ~unfinished(exact)
-        begun = jax.lax.cond(confirmed, _at_rest, probing_step, exact)
-        return jax.lax.while_loop(in_need_of_a_step, step, begun)
+        # What the product has confirmed is not moved again, else the loop might never end.
+        return jax.lax.while_loop(in_need_of_a_step, step, exact)
 
     end = jax.lax.while_loop(in_need_of_a_product, renewed, _not_begun(guess))
     return States(end.energies, end.X, end.residuals, preconditioner)
@@ -143,7 +138,7 @@ def _exact(operator: Operator, vectors: Array) -> _Iteration:
     HX = operator.apply(vectors)
     energies, C = ritz_combinations(vectors.conj().T @ vectors, vectors.conj().T @ HX)
     X, HX = vectors @ C, HX @ C
-    nothing = X[:, :0]
+    nothing = jnp.zeros_like(X)
     return _Iteration(
         X,
         HX,
@@ -156,12 +151,6 @@ def _exact(operator: Operator, vectors: Array) -> _Iteration:
         jnp.asarray(0),
         jnp.zeros((), energies.dtype),
     )
-
-
-def _at_rest(now: _Iteration) -> _Iteration:
-    """The same, with a last change of zero."""
-    nothing = jnp.zeros_like(now.X)
-    return now._replace(P=nothing, HP=nothing)
 
 
 def _step(light: Operator, W: Array, now: _Iteration) -> _Iteration:

@@ -16,16 +16,23 @@ from jaxtyping import Array, Float, Key
 from deeppseudopot_jax.costs.choice import monte_carlo_cost
 from deeppseudopot_jax.costs.diagnosis import diagnosis
 from deeppseudopot_jax.costs.interface import Cost
-from deeppseudopot_jax.eigensolvers.interface import FOR_ENERGIES
+from deeppseudopot_jax.eigensolvers.interface import FOR_ENERGIES, States
 from deeppseudopot_jax.montecarlo.delayed_acceptance import Anchor
 from deeppseudopot_jax.montecarlo.evaluation import BandEvaluation, Left, start_of
 from deeppseudopot_jax.montecarlo.interface import Move, Replica
 from deeppseudopot_jax.montecarlo.options import Plan, make_move, make_sampler, plans
 from deeppseudopot_jax.montecarlo.population import Keep
-from deeppseudopot_jax.montecarlo.tempering import State, Tempering, WindowInfo, run_chunk
+from deeppseudopot_jax.montecarlo.tempering import (
+    State,
+    Tempering,
+    WindowInfo,
+    run_chunk,
+    spread_out,
+)
 from deeppseudopot_jax.observables.evaluation import (
     Carried,
     begun,
+    carried,
     check_due,
     compiled_solve,
     guesses,
@@ -78,13 +85,15 @@ class Chain:
     keep: Keep
     mesh: Mesh | None
 
-    def begin(self, key: Key[Array, ""], params: Parameters) -> Running:
-        """All replicas at the same parameters.
+    def begin(
+        self, key: Key[Array, ""], params: Parameters, near: Carried | None = None
+    ) -> Running:
+        """All replicas at the same parameters; `near` are wave functions to start from.
 
         Raises:
             ValueError: if the cost there is not finite.
         """
-        start = start_of(self.problem, params)
+        start = start_of(self.problem, params, None if self.mesh is not None else near)
         sampler = self._sampler_here(start.preconditioners)
         try:
             state = sampler.init(key, params, self._first(start), self.plan.schedule)
@@ -96,6 +105,20 @@ class Chain:
     def _first(self, start: Carried) -> Left:
         """The `aux` of a first evaluation."""
         return BandEvaluation(self.problem, self.cost, start.preconditioners).begin(start.vectors)
+
+    def compile(self, params: Parameters, states: tuple[States, ...], n_steps: int) -> None:
+        """Compile the first chunk before it is needed; states may be shapes alone."""
+        left = carried(states)
+        parts = self.problem, self.move, self.cost, left.preconditioners, self.keep, self.mesh
+        sampler = make_sampler(self.plan, *parts)
+
+        def begun(sampler: Tempering, key: Array, params: Parameters, vectors: Any) -> State:
+            first = BandEvaluation(self.problem, self.cost, left.preconditioners).begin(vectors)
+            schedule, one = sampler.start(params, first, self.plan.schedule)
+            return spread_out(key, one, schedule)
+
+        state = jax.eval_shape(begun, sampler, jax.random.key(0), params, left.vectors)
+        run_chunk.lower(sampler, state, n_steps).compile()
 
     def placed(self, running: Running) -> Running:
         """A state that every process knows whole, on the devices that go on with it."""

@@ -2,15 +2,23 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_ENERGIES, States
 from deeppseudopot_jax.observables.bands import bands_of_levels
-from deeppseudopot_jax.observables.evaluation import Carried, Vectors, begun, evaluate, guesses
-from deeppseudopot_jax.observables.hamiltonians import hamiltonians, prepared
-from deeppseudopot_jax.observables.states import found_levels, solve
+from deeppseudopot_jax.observables.evaluation import (
+    Carried,
+    Vectors,
+    begun,
+    compiled_solve,
+    evaluate,
+    guesses,
+)
+from deeppseudopot_jax.observables.hamiltonians import prepared
+from deeppseudopot_jax.observables.states import found_levels
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
@@ -37,25 +45,35 @@ class BandEvaluation:
 
     def __call__(self, params: Parameters, aux: Left) -> tuple[Float[Array, ""], Left]:
         """Cost and what the evaluation leaves."""
-        problem, states = self.problem, self.states(params, aux.vectors)
-        levels = found_levels(problem.groups, states, FOR_ENERGIES)
-        evaluated = Evaluated(bands_of_levels(problem, levels))
-        values = self.cost.values(problem, params, evaluated)
+        states = self.states(params, aux.vectors)
+        values = _values(self.cost, self.problem, params, states)
         return jnp.sum(values), Left(tuple(found.vectors for found in states), values)
 
     def states(self, params: Parameters, vectors: Vectors) -> tuple[States, ...]:
         """The states at `params`, from the vectors of a point nearby; found or not."""
+        # Compiled apart, these serve outside of compiled chunks too.
         start = guesses(Carried(vectors, self.preconditioners))
-        return solve(hamiltonians(self.problem, params), start, FOR_ENERGIES)
+        return compiled_solve(prepared(self.problem, params), start, FOR_ENERGIES)
 
     def begin(self, vectors: Vectors) -> Left:
         """The `aux` to evaluate a first point with."""
         return Left(vectors, jnp.zeros(len(self.cost.names), self.problem.dtype))
 
 
-def start_of(problem: Problem, params: Parameters) -> Carried:
-    """What a chain starts from, with dense solves where the solver alone has not converged."""
+@jax.jit
+def _values(
+    cost: Cost, problem: Problem, params: Parameters, states: tuple[States, ...]
+) -> Float[Array, " term"]:
+    levels = found_levels(problem.groups, states, FOR_ENERGIES)
+    return cost.values(problem, params, Evaluated(bands_of_levels(problem, levels)))
+
+
+def start_of(problem: Problem, params: Parameters, near: Carried | None = None) -> Carried:
+    """What a chain starts from, with dense solves where the solver alone has not converged.
+
+    `near` are wave functions of a potential nearby, or of this one.
+    """
     everywhere = prepared(problem, params)
-    start = begun(everywhere)
+    start = near or begun(everywhere)
     found = evaluate(everywhere, start, FOR_ENERGIES)
     return Carried(tuple(states.vectors for states in found.states), start.preconditioners)

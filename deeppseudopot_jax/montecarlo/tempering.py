@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from deeppseudopot_jax.montecarlo.interface import Kernel, Replica
 from deeppseudopot_jax.montecarlo.population import Best, History, walk
@@ -89,29 +89,21 @@ class Tempering:
         Raises:
             ValueError: if the cost there, or anything else of the start, is not finite.
         """
-        n = schedule.n_rungs
+        schedule, one = self.start(params, aux, schedule)
+        if not _is_finite(one):
+            raise ValueError("the start of a Monte Carlo run has no finite cost")
+        return spread_out(key, one, schedule)
+
+    def start(self, params: Any, aux: Any, schedule: Schedule) -> tuple[Schedule, Replica]:
+        """The schedule in the dtype of the parameters, and one replica at its first temperature."""
         dtype = jnp.result_type(*jax.tree.leaves(params))
         schedule = replace(
             schedule,
             betas=schedule.betas.astype(dtype),
             step_factors=schedule.step_factors.astype(dtype),
         )
-        rungs = jnp.arange(n)
         temperature = schedule.temperature(jnp.asarray(0), jnp.asarray(0))
-        one = self.kernel.init(params, aux, temperature)
-        if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(one)):
-            raise ValueError("the start of a Monte Carlo run has no finite cost")
-        replicas = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], n, axis=0), one)
-        pairs, every = jnp.zeros(n - 1, int), jnp.zeros(n, int)
-        return State(
-            key,
-            jnp.asarray(0),
-            replicas,
-            Best(replicas.params, replicas.cost),
-            rungs,
-            schedule,
-            Counts(every, every, every, pairs, pairs, every, _seen(every, rungs)[0]),
-        )
+        return schedule, self.kernel.init(params, aux, temperature)
 
     def step(self, key: Key[Array, ""], state: State) -> tuple[State, WindowInfo]:
         """One window."""
@@ -148,6 +140,30 @@ class Tempering:
             check_vma=False,
         )  # fmt: skip
         return mapped(*arguments)
+
+
+@jax.jit
+def spread_out(key: Key[Array, ""], one: Replica, schedule: Schedule) -> State:
+    """All replicas like one, replica r on rung r."""
+    n = schedule.n_rungs
+    rungs = jnp.arange(n)
+    replicas = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], n, axis=0), one)
+    pairs, every = jnp.zeros(n - 1, int), jnp.zeros(n, int)
+    return State(
+        key,
+        jnp.asarray(0),
+        replicas,
+        Best(replicas.params, replicas.cost),
+        rungs,
+        schedule,
+        Counts(every, every, every, pairs, pairs, every, _seen(every, rungs)[0]),
+    )
+
+
+@jax.jit
+def _is_finite(tree: Any) -> Bool[Array, ""]:
+    leaves = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+    return jnp.all(jnp.stack(leaves))
 
 
 @partial(jax.jit, static_argnames="n_steps")

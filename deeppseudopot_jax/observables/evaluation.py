@@ -96,26 +96,46 @@ def evaluate(
     return Evaluation(states, fallbacks, missed)
 
 
+def shapes_of_states(everywhere: Hamiltonians, accuracy: Accuracy) -> tuple[States, ...]:
+    """What `evaluate` will find, as shapes alone: to compile ahead what comes after it."""
+    scratch = compiled_guesses.eval_shape(everywhere)
+    start = jax.eval_shape(lambda found: guesses(carried(found)), scratch)
+    states: tuple[States, ...] = compiled_solve.eval_shape(everywhere, start, accuracy)
+    return states
+
+
+class EvaluatedBands(NamedTuple):
+    """Bands (eV) of every system, NaN where they are not finite.
+
+    `dense_fallbacks` counts the k-points that the solver gave up; `carried` is for solves nearby,
+    None where the vectors were not kept.
+    """
+
+    bands: list[Float[Array, "_kpt _band"]]
+    dense_fallbacks: int
+    carried: Carried | None
+
+
 def evaluate_bands(
-    problem: Problem, params: Parameters, keep_vectors: bool
-) -> tuple[list[Float[Array, "_kpt _band"]], int]:
-    """Bands (eV) from scratch, NaN where they are not finite, and how many k-points were repaired.
+    problem: Problem, params: Parameters, keep_vectors: bool, near: Carried | None = None
+) -> EvaluatedBands:
+    """Bands as accurate as results need to be.
 
     Args:
         problem: from `build_problem`.
         params: potential parameters.
         keep_vectors: whether the states of all k-points fit into the memory, as they must in a
             training: then its compiled programs serve here too.
+        near: of a potential nearby; without it, from scratch.
     """
     everywhere = prepared(problem, params)
-    if keep_vectors:
-        states, fallbacks, _ = evaluate(everywhere, begun(everywhere), FOR_RESULTS)
-    else:
-        states, fallbacks = with_dense_fallback(
-            everywhere, compiled_levels(everywhere), FOR_RESULTS
-        )
-    without_vectors = tuple(s._replace(vectors=s.energies, preconditioner=None) for s in states)
-    return _bands(problem, without_vectors), fallbacks
+    if not keep_vectors:
+        states, fallbacks = with_dense_fallback(everywhere, compiled_levels(everywhere))
+        return EvaluatedBands(_bands(problem, _without_vectors(states)), fallbacks, None)
+    start = begun(everywhere) if near is None else near
+    states, fallbacks, _ = evaluate(everywhere, start, FOR_RESULTS)
+    bands = _bands(problem, _without_vectors(states))
+    return EvaluatedBands(bands, fallbacks, carried(states))
 
 
 def check_due(before: int, after: int) -> int | None:
@@ -139,6 +159,10 @@ def _guess(vectors: Array | None, preconditioner: Any) -> States | None:
         return None
     unknown = jnp.full((*vectors.shape[:2], vectors.shape[-1]), jnp.inf, vectors.real.dtype)
     return States(unknown, vectors, unknown, preconditioner)
+
+
+def _without_vectors(states: tuple[States, ...]) -> tuple[States, ...]:
+    return tuple(s._replace(vectors=s.energies, preconditioner=None) for s in states)
 
 
 @jax.jit

@@ -10,7 +10,7 @@ import typer
 
 from deeppseudopot_jax.files.atomic import ResultsError
 from deeppseudopot_jax.files.findings import BundleError
-from deeppseudopot_jax.files.results.figures import Beside
+from deeppseudopot_jax.files.results.painter import Beside
 from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run import workflows
 from deeppseudopot_jax.run.checks.capabilities import UnsupportedError

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,24 @@ def keep_compiled_programs() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _SIZE)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+class Ahead:
+    """Programs that are compiled beside the stages of a run, until somebody needs them."""
+
+    def __init__(self) -> None:
+        """Nothing is begun."""
+        self._pool = ThreadPoolExecutor(1, "compiler")
+        self._begun: list[Future] = []
+
+    def begin(self, compile_: Callable[..., None], *arguments: object) -> None:
+        """`compile_(*arguments)`, after what was begun before."""
+        self._begun.append(self._pool.submit(compile_, *arguments))
+
+    def finish(self) -> None:
+        """Return when all is compiled; what could not be is told where it is needed."""
+        wait(self._begun)
+        self._pool.shutdown()
 
 
 @dataclass

@@ -15,7 +15,9 @@ from optax import OptState
 from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.files.atomic import ResultsFolder
-from deeppseudopot_jax.files.results import checkpoints, figures, tables
+from deeppseudopot_jax.files.results import checkpoints, tables
+from deeppseudopot_jax.files.results.painter import Drawing, Painter
+from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.observables.band_errors import aligned
@@ -64,7 +66,7 @@ class Outputs:
     bundle: Bundle
     problem: Problem
     folder: ResultsFolder | None
-    painter: figures.Painter
+    painter: Painter
 
     @cached_property
     def q(self) -> np.ndarray:
@@ -109,7 +111,7 @@ class Outputs:
             band_plot(system, {name: bands[i] for name, bands in curves.items()})
             for i, system in enumerate(self.bundle.systems)
         ]
-        self.save(figures.band_figure, (plots,), f"{prefix}_plotBS", formats)
+        self.save("band_figure", (plots,), f"{prefix}_plotBS", formats)
 
     @_by_first_process
     def potential_tables(self, prefix: str, params: Parameters, real_space: bool = True) -> None:
@@ -134,9 +136,9 @@ class Outputs:
         plots = []
         for name, v_q in curves.items():
             v_r = real_space_potential(self.q, np.nan_to_num(v_q), self.r)
-            plots.append(figures.PotentialPlot(name, v_q, v_r))
+            plots.append(PotentialPlot(name, v_q, v_r))
         arguments = self.q, self.r, self.problem.species, plots
-        self.save(figures.potential_figure, arguments, f"{prefix}_plotPP", formats)
+        self.save("potential_figure", arguments, f"{prefix}_plotPP", formats)
 
     @_by_first_process
     def parameters(
@@ -180,7 +182,7 @@ class Outputs:
             label: np.array([(row.epoch, row.cost) for row in curve], np.float64)
             for label, curve in curves.items()
         }
-        self.save(figures.cost_figure, (rows, "Epoch", f"Cost ({unit})"), name, PDF)
+        self.save("cost_figure", (rows, "Epoch", f"Cost ({unit})"), name, PDF)
 
     def v_q(self, params: Parameters) -> np.ndarray:
         """v(q) in Ha Bohr^3 of every species on the grid `q`."""
@@ -199,14 +201,14 @@ class Outputs:
 
     def save(
         self,
-        draw: Callable[..., figures.Figure],
+        figure: str,
         arguments: tuple[Any, ...],
         name: str,
         formats: Sequence[str],
     ) -> None:
-        """<name>.<format> of the figure `draw(*arguments)`, by the first process, soon."""
+        """<name>.<format> of a figure, by its name in `figures`; by the first process, soon."""
         paths = tuple(self.file(f"{name}.{suffix}") for suffix in formats)
-        self.painter.paint(figures.Drawing(draw, arguments, paths))
+        self.painter.paint(Drawing(figure, arguments, paths))
 
     def _nine(self, params: Parameters) -> np.ndarray:
         """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""
@@ -241,12 +243,10 @@ def path_length(system: SystemInput) -> np.ndarray:
     return k_path(system.k_points, system.crystal.lattice).position
 
 
-def band_plot(
-    system: SystemInput, curves: Mapping[str, Float[np.ndarray, "kpt band"]]
-) -> figures.BandPlot:
+def band_plot(system: SystemInput, curves: Mapping[str, Float[np.ndarray, "kpt band"]]) -> BandPlot:
     """Bands as figures show them: where they compare with the reference."""
     reference = system.reference_energies
-    return figures.BandPlot(
+    return BandPlot(
         title=system.name,
         k_points=system.k_points,
         lattice=system.crystal.lattice,

@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,12 @@ from deeppseudopot_jax.costs.diagnosis import k_points_not_found, potential_fail
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.observables.band_errors import aligned, fitted_levels, rms_error
-from deeppseudopot_jax.observables.evaluation import evaluate_bands
+from deeppseudopot_jax.observables.evaluation import Carried, evaluate_bands
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.run.checks.plan import RunPlan
+from deeppseudopot_jax.run.compilation import Ahead
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.types import Bundle
@@ -32,12 +33,13 @@ class NumericalError(Exception):
 class Solved:
     """A potential with its band energies (eV), which nobody needs to solve for again.
 
-    `problem` is the one that the parameters belong to.
+    `problem` is the one that the parameters belong to; `carried` has wave functions to start from.
     """
 
     problem: Problem
     params: Parameters
     bands: list[np.ndarray]
+    carried: Carried | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,21 +56,30 @@ class Session:
     report: Report
     cost: Cost
     chains: tuple[Chain, ...] = ()
+    ahead: Ahead = field(default_factory=Ahead)
 
     @property
     def bundle(self) -> Bundle:
         """What is calculated."""
         return self.plan.bundle
 
-    def solved(self, params: Parameters, problem: Problem | None = None) -> Solved:
+    def solved(
+        self, params: Parameters, problem: Problem | None = None, near: Solved | None = None
+    ) -> Solved:
         """A potential with its bands; k-points that do not converge are solved densely.
+
+        Args:
+            params: of the potential.
+            problem: that of the session where it is None.
+            near: a potential whose wave functions to start from; from scratch where it is None.
 
         Raises:
             NumericalError: if any energy is not finite.
         """
         start = time.perf_counter()
         problem = problem or self.problem
-        bands, fallbacks = evaluate_bands(problem, params, keep_vectors=self.plan.fits)
+        start_from = None if near is None else near.carried
+        bands, fallbacks, carried = evaluate_bands(problem, params, self.plan.fits, start_from)
         found: list[np.ndarray] = on_host(bands)
         if fallbacks:
             self.report.line(f"{fallbacks} k-points did not converge and were solved densely")
@@ -80,7 +91,7 @@ class Session:
         if settings.log_memory:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             self.report.log(f"peak memory so far: {peak:.0f} MB")
-        return Solved(problem, params, found)
+        return Solved(problem, params, found, carried)
 
     def terms(self, solved: Solved) -> Mapping[str, float]:
         """What every term of the cost adds; nothing where a system has no reference."""

@@ -12,7 +12,7 @@ from deeppseudopot_jax.costs.choice import training_cost
 from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.files.atomic import ResultsError, ResultsFolder
 from deeppseudopot_jax.files.bundle.reader import read_bundle
-from deeppseudopot_jax.files.results.figures import Here, Painter
+from deeppseudopot_jax.files.results.painter import Here, Painter
 from deeppseudopot_jax.initialise import initial_moments, initial_params
 from deeppseudopot_jax.montecarlo.chain import chains
 from deeppseudopot_jax.parallel import placed
@@ -23,6 +23,7 @@ from deeppseudopot_jax.run.cluster import is_first, wait_for_all
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.run.session import Session
+from deeppseudopot_jax.run.stages.ahead import compile_ahead
 from deeppseudopot_jax.run.stages.describe import describe
 from deeppseudopot_jax.run.stages.export import export
 from deeppseudopot_jax.run.stages.initial import (
@@ -72,13 +73,15 @@ def run(
     with _session(plan, folder, precision, painter or Here(), "run.log", goes_on=resume) as session:
         describe(session)
         start = initialise(session)
+        compile_ahead(session, start.params)
         initial = baseline(session, start)
+        session.ahead.finish()
         if plan.mode == "gradient":
-            fit = optimise(session, start.params)
+            fit = optimise(session, initial)
             session.outputs.parameters("final", fit.solved.params, fit.optimizer_state)
             export(session, "final", fit.solved, initial)
         elif plan.mode == "monte_carlo":
-            best = sample(session, start.params, folder.path if resume else None)
+            best = sample(session, initial, folder.path if resume else None)
             session.outputs.parameters("final", best.params)
             export(session, "final", best, initial)
         else:

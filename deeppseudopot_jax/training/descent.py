@@ -33,7 +33,7 @@ _UPDATES_BETWEEN_PRECONDITIONERS = 25
 
 
 class TrainingState(NamedTuple):
-    """What the next update needs; `carried` is None before the first."""
+    """What the next update needs; before the first, `carried` may be unknown."""
 
     trainable: dict
     optimizer_state: optax.OptState
@@ -67,39 +67,42 @@ class Descent:
     ) -> tuple[TrainingState, StepInfo]:
         """One update; the energies of `info.cost` belong to the parameters of `state`."""
         everywhere = prepared(problem, merge(Split(state.trainable, frozen)))
-        start, check = state.carried, None
+        start, check, updates = state.carried, None, state.updates
         if start is None:
             start = begun(everywhere)
-        else:  # the first update started from scratch and needs no check
-            check = check_due(state.updates - 1, state.updates)
-            if state.updates % _UPDATES_BETWEEN_PRECONDITIONERS == 0:
+        elif updates > 0:
+            check = check_due(updates - 1, updates)
+            if updates % _UPDATES_BETWEEN_PRECONDITIONERS == 0:
                 start = renewed(everywhere, start)
         states, fallbacks, missed = evaluate(everywhere, start, FOR_GRADIENTS, check)
         # Terms of the cost that solve for themselves do so to the solver's full accuracy.
-        trainable, optimizer_state, cost, values, norms = _differentiate_and_move(
-            self.optimizer,
-            self.cost,
-            problem,
-            frozen,
-            state.trainable,
-            state.optimizer_state,
-            states,
+        parts = self.cost, problem, frozen, state.trainable, states
+        cost, values, gradient, norms = _differentiated(*parts)
+        trainable, optimizer_state = _moved(
+            self.optimizer, gradient, state.optimizer_state, state.trainable
         )
         info = StepInfo(cost, values, norms, fallbacks, missed)
         left = carried(states)
-        return TrainingState(trainable, optimizer_state, left, state.updates + 1), info
+        return TrainingState(trainable, optimizer_state, left, updates + 1), info
 
 
-@partial(jax.jit, static_argnums=0)
-def _differentiate_and_move(
-    optimizer: optax.GradientTransformation,
+def compile_gradient(
+    cost: Cost, problem: Problem, parts: Split, states: tuple[States, ...]
+) -> None:
+    """Compile the gradient before it is needed; states may be shapes alone."""
+    _differentiated.lower(cost, problem, parts.frozen, parts.trainable, states).compile()
+
+
+@jax.jit
+def _differentiated(
     cost: Cost,
     problem: Problem,
     frozen: Parameters,
     trainable: dict,
-    optimizer_state: optax.OptState,
     states: tuple[States, ...],
-) -> tuple[dict, optax.OptState, Array, Array, dict[str, Array]]:
+) -> tuple[Array, Array, dict, dict[str, Array]]:
+    """Cost, what its terms add, gradient, and the gradient's norm in every channel."""
+
     def total(trainable: dict) -> tuple[Array, Array]:
         params = merge(Split(trainable, frozen))
         evaluated = Evaluated(bands_of_levels(problem, levels_of(problem, params, states)))
@@ -107,6 +110,15 @@ def _differentiate_and_move(
         return values.sum(), values
 
     (value, values), gradient = jax.value_and_grad(total, has_aux=True)(trainable)
-    updates, optimizer_state = optimizer.update(gradient, optimizer_state, trainable)
-    norms = {name: optax.tree.norm(part) for name, part in gradient.items()}
-    return optax.apply_updates(trainable, updates), optimizer_state, value, values, norms
+    return value, values, gradient, {name: optax.tree.norm(g) for name, g in gradient.items()}
+
+
+@partial(jax.jit, static_argnums=0)
+def _moved(
+    optimizer: optax.GradientTransformation,
+    gradient: dict,
+    state: optax.OptState,
+    trainable: dict,
+) -> tuple[dict, optax.OptState]:
+    updates, state = optimizer.update(gradient, state, trainable)
+    return optax.apply_updates(trainable, updates), state

@@ -13,6 +13,7 @@ from jax.sharding import PartitionSpec
 from deeppseudopot_jax.costs.bands import cost_of_bands
 from deeppseudopot_jax.costs.diagnosis import diagnosis
 from deeppseudopot_jax.costs.interface import Cost
+from deeppseudopot_jax.observables.evaluation import Carried
 from deeppseudopot_jax.parallel import local, placed
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -54,6 +55,7 @@ def train(
     settings: Settings,
     restore: Callable[[optax.OptState], optax.OptState] = lambda state: state,
     cost: Cost | None = None,
+    carried: Carried | None = None,
 ) -> Iterator[Epoch]:
     """Epochs 0, 1, ... of gradient training; the last one says why it stopped.
 
@@ -66,6 +68,7 @@ def train(
         settings: optimiser, schedule, patience and which channels are trained.
         restore: maps the fresh optimiser state to the one to start from.
         cost: what is minimised, as from `training_cost`; by default the cost of the bands.
+        carried: wave functions of the start, where they are known.
 
     Raises:
         ValueError: if the optimiser or a required key is missing.
@@ -76,7 +79,7 @@ def train(
     trainable, optimizer_state, frozen = placed(
         problem.mesh, PartitionSpec(), (trainable, restore(optimizer.init(trainable)), frozen)
     )
-    state = TrainingState(trainable, optimizer_state)
+    state = TrainingState(trainable, optimizer_state, carried)
     cost = cost or cost_of_bands(problem)
     descent = Descent(cost, optimizer)
     patience = settings.patience or settings.max_epochs + 1

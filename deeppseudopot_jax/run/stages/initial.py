@@ -110,7 +110,7 @@ def old_functional_form(session: Session, solved: Solved) -> None:
     if not bundle.settings.trains_coefficients:
         model = local_model(bundle.settings, "zunger", len(problem.species))
         analytic = replace(problem, channels=replace(problem.channels, local=model))
-        form = session.solved(initial_params(bundle, analytic), analytic)
+        form = session.solved(initial_params(bundle, analytic), analytic, near=solved)
     session.report_errors("Zunger form", form)
     session.outputs.band_tables("oldFunc", form.bands)
     session.outputs.band_figure("oldFunc", {"Zunger form": form.bands}, PDF)
@@ -142,7 +142,8 @@ def _on_output_grid(session: Session, curves: Curves, params: Parameters) -> np.
         for column in np.asarray(curves.v).T
     ]
     gamma = session.bundle.settings.long_range_gamma
-    tail = long_range_tail(jnp.asarray(grid), params.long_range, gamma)
+    q = jnp.asarray(grid, params.long_range.dtype)
+    tail = long_range_tail(q, params.long_range, gamma)
     return np.stack(short, axis=1) + np.asarray(tail)
 
 

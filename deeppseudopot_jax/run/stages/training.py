@@ -65,7 +65,7 @@ class Fit:
     optimizer_state: OptState
 
 
-def optimise(session: Session, params: Parameters) -> Fit:
+def optimise(session: Session, initial: Solved) -> Fit:
     """Gradient training; returns the potential of the lowest cost.
 
     Whatever ends it, the best potential and the costs are in the results folder.
@@ -75,7 +75,7 @@ def optimise(session: Session, params: Parameters) -> Fit:
     """
     history, report, outputs = _History(session.cost.names), session.report, session.outputs
     try:
-        last = _run_epochs(session, params, history)
+        last = _run_epochs(session, initial, history)
     except BaseException as error:  # Ctrl-C too: hours of training must not be lost
         history.save(outputs)
         kept = ", which best_* hold" if history.best is not None else ""
@@ -92,13 +92,15 @@ def optimise(session: Session, params: Parameters) -> Fit:
     return Fit(solved, best.optimizer_state)
 
 
-def _run_epochs(session: Session, params: Parameters, history: _History) -> Epoch:
+def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
     """All epochs with their files and log lines; returns the last one."""
     settings, report = session.bundle.settings, session.report
     with report.progress("training", settings.max_epochs) as counter:
         start = time.perf_counter()
+        params, carried = initial.params, initial.carried
         restore = _restore_adam(session, params)
-        for epoch in train(session.problem, params, settings, restore, session.cost):
+        epochs = train(session.problem, params, settings, restore, session.cost, carried)
+        for epoch in epochs:
             seconds = time.perf_counter() - start
             history.add(epoch)
             report.log(_log_line(epoch, seconds, settings))

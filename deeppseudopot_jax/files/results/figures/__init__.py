@@ -6,24 +6,19 @@ needs no display.
 
 from matplotlib.figure import Figure
 
-from deeppseudopot_jax.files.results.figures.band_plot import BandPlot
 from deeppseudopot_jax.files.results.figures.bands import band_figure
 from deeppseudopot_jax.files.results.figures.costs import cost_figure
 from deeppseudopot_jax.files.results.figures.monte_carlo import (
     monte_carlo_figure,
     temperature_walk_figure,
 )
-from deeppseudopot_jax.files.results.figures.painter import Beside, Drawing, Here, Painter
-from deeppseudopot_jax.files.results.figures.potentials import PotentialPlot, potential_figure
+from deeppseudopot_jax.files.results.figures.potentials import potential_figure
 from deeppseudopot_jax.files.results.figures.style import save
+from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 
 __all__ = [
     "BandPlot",
-    "Beside",
-    "Drawing",
     "Figure",
-    "Here",
-    "Painter",
     "PotentialPlot",
     "band_figure",
     "cost_figure",

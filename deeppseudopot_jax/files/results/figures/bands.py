@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from deeppseudopot_jax.files.results.figures.band_plot import BandPlot
 from deeppseudopot_jax.files.results.figures.style import (
     DATA_COLOR,
     PALE_COLOR,
@@ -20,6 +19,7 @@ from deeppseudopot_jax.files.results.figures.style import (
     styled,
     zero_line,
 )
+from deeppseudopot_jax.files.results.plots import BandPlot
 from deeppseudopot_jax.k_path import KPath, k_path
 
 _BELOW_EACH_OTHER = 3

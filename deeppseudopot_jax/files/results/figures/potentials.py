@@ -1,7 +1,6 @@
 """Potentials in reciprocal and in real space."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import cycle
 
 import numpy as np
@@ -19,6 +18,7 @@ from deeppseudopot_jax.files.results.figures.style import (
     styled,
     zero_line,
 )
+from deeppseudopot_jax.files.results.plots import PotentialPlot
 
 _NEAR_ZERO = 0.25
 """Bohr^-1. Crystals do not use v(q) between 0 and here, where a long-range tail diverges."""
@@ -26,15 +26,6 @@ _POLE = 2.0
 """Values near 0 that are this many times larger than all others are left out of the frame."""
 _VISIBLE = 0.005
 """Potentials are shown as far as they exceed this fraction of their maximum."""
-
-
-@dataclass(frozen=True, eq=False)
-class PotentialPlot:
-    """Potentials of all species, v(q) in Ha Bohr^3 and v(r) in Ha; `label` is for the legend."""
-
-    label: str
-    v_q: Float[np.ndarray, "q species"]
-    v_r: Float[np.ndarray, "r species"]
 
 
 @styled

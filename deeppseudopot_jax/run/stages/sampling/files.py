@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from deeppseudopot_jax.files.results import figures
 from deeppseudopot_jax.files.results.snapshots import read_snapshot, write_snapshot
 from deeppseudopot_jax.files.results.streams import Stream
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
@@ -106,13 +105,13 @@ class ChainFiles:
         costs = np.loadtxt(self._path("final_mc_cost.dat"), ndmin=2)
         curves = costs[:, 0].astype(int), costs[:, 4], costs[:, 3]
         name = f"{self._prefix}final_mc_cost"
-        self._outputs.save(figures.monte_carlo_figure, curves, name, PDF_AND_PNG)
+        self._outputs.save("monte_carlo_figure", curves, name, PDF_AND_PNG)
         if self._n > 1:
             walks = np.loadtxt(self._path("final_mc_replicas.dat"), ndmin=2).astype(int)
             rungs = walks[:, 1 : 1 + self._n]
             arguments = walks[:, 0], rungs, betas
             name = f"{self._prefix}final_mc_replicas"
-            self._outputs.save(figures.temperature_walk_figure, arguments, name, PDF_AND_PNG)
+            self._outputs.save("temperature_walk_figure", arguments, name, PDF_AND_PNG)
 
     def _path(self, name: str) -> Path:
         return self._outputs.file(self._prefix + name)

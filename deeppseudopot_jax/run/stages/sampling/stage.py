@@ -24,23 +24,23 @@ _SECONDS_BETWEEN_CHECKPOINTS = 30.0
 _STEPS_BETWEEN_SAMPLES = 10
 
 
-def sample(session: Session, params: Parameters, resume_from: Path | None = None) -> Solved:
+def sample(session: Session, initial: Solved, resume_from: Path | None = None) -> Solved:
     """All Monte Carlo runs of the bundle, each from the best of the one before; the last best.
 
     Args:
         session: of the run.
-        params: start parameters.
+        initial: the start.
         resume_from: a folder whose checkpoints the runs go on from, where it has any.
 
     Raises:
         NumericalError: if the start has no finite cost.
         ResultsError: if a checkpoint belongs to another run.
     """
+    best = initial
     for index, chain in enumerate(session.chains):
         options = chain.plan.options
         prefix = f"{Path(options.file).stem}_" if options and len(session.chains) > 1 else ""
-        best = _Run(session, chain, prefix, index).go(params, resume_from)
-        params = best.params
+        best = _Run(session, chain, prefix, index).go(best, resume_from)
     return best
 
 
@@ -55,9 +55,9 @@ class _Run:
         self._written = float("inf")  # lowest cost in best_*
         self._failures = 0
 
-    def go(self, params: Parameters, resume_from: Path | None) -> Solved:
+    def go(self, start: Solved, resume_from: Path | None) -> Solved:
         """All steps; whatever ends them, what was found so far is in the results folder."""
-        running, maker, rows = self._begun(params, resume_from)
+        running, maker, rows = self._begun(start, resume_from)
         try:
             running = self._advance(running, maker, rows)
         except BaseException as error:  # Ctrl-C too
@@ -72,14 +72,12 @@ class _Run:
         self._files.figures(np.asarray(on_host(running.state.schedule.betas))[-1])
         return solved
 
-    def _begun(
-        self, params: Parameters, resume_from: Path | None
-    ) -> tuple[Running, RowMaker, Rows]:
+    def _begun(self, start: Solved, resume_from: Path | None) -> tuple[Running, RowMaker, Rows]:
         report, plan = self._session.report, self._chain.plan
         seed = self._session.bundle.settings.seed
         key = jax.random.fold_in(jax.random.key(seed), self._index)
         try:
-            running = self._chain.begin(key, params)
+            running = self._chain.begin(key, start.params, start.carried)
         except ValueError as error:
             raise NumericalError(str(error)) from error
         name = f" by {plan.options.file}" if plan.options else ""
@@ -177,6 +175,11 @@ def _best(running: Running) -> tuple[Parameters, float]:
     lowest = int(np.argmin(every.cost))
     params: Parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf[lowest]), every.params)
     return params, float(every.cost[lowest])
+
+
+def first_chunk(chain: Chain) -> int:
+    """Steps of the first chunk of a run from its start."""
+    return next(_chunks(0, chain.plan.n_steps, chain.plan.swap_every))
 
 
 def _chunks(first: int, last: int, swap_every: int) -> Iterator[int]:

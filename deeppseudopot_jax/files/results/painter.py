@@ -2,28 +2,29 @@
 
 A figure takes up to a second and holds Python's lock, which the calculation needs as well; another
 process does not. It is asked through its standard input, one drawing after the other, and ends
-with the process that started it.
+with the process that started it. matplotlib is imported where the drawing is done.
 """
 
+import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from matplotlib.figure import Figure
+_FIGURES = "deeppseudopot_jax.files.results.figures"
+_WORKER = "deeppseudopot_jax.files.results.painting"
 
-from deeppseudopot_jax.files.results.figures.style import save
-
-_WORKER = "deeppseudopot_jax.files.results.figures.worker"
+_NICENESS = 10
+"""The calculation comes first: figures may wait for a core that has nothing else to do."""
 
 
 class Drawing(NamedTuple):
-    """A figure to make, `draw(*arguments)`, and the files to write it to."""
+    """A figure to make, by the name of its function in `figures`, and the files to write it to."""
 
-    draw: Callable[..., Figure]
+    figure: str
     arguments: tuple[Any, ...]
     paths: tuple[Path, ...]
 
@@ -45,9 +46,10 @@ class Here:
 
     def paint(self, drawing: Drawing) -> None:
         """Return when the files are there."""
-        figure = drawing.draw(*drawing.arguments)
+        figures = import_module(_FIGURES)
+        figure = getattr(figures, drawing.figure)(*drawing.arguments)
         for path in drawing.paths:
-            save(figure, path)
+            figures.save(figure, path)
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -90,11 +92,18 @@ class Beside:
     def _asked(self, drawing: Drawing) -> Exception | None:
         """What went wrong in the other process."""
         if self._process is None:
-            command = [sys.executable, "-m", _WORKER]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._process = _started()
         questions, answers = self._process.stdin, self._process.stdout
         assert questions is not None and answers is not None
         pickle.dump(drawing, questions)
         questions.flush()
         error: Exception | None = pickle.load(answers)
         return error
+
+
+def _started() -> subprocess.Popen:
+    command = [sys.executable, "-m", _WORKER]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+    return process

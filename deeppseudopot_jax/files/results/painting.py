@@ -4,7 +4,7 @@ import pickle
 import signal
 import sys
 
-from deeppseudopot_jax.files.results.figures.painter import Here
+from deeppseudopot_jax.files.results.painter import Here
 
 
 def serve() -> None:

@@ -90,3 +90,12 @@ class BandPlot:
             levels = next((bands[:, self.valence_band] for bands in self.curves.values()), [])
             levels = np.asarray(levels)[np.isfinite(levels)]
         return float(levels.max()) if len(levels) else None
+
+
+@dataclass(frozen=True, eq=False)
+class PotentialPlot:
+    """Potentials of all species, v(q) in Ha Bohr^3 and v(r) in Ha; `label` is for the legend."""
+
+    label: str
+    v_q: Float[np.ndarray, "q species"]
+    v_r: Float[np.ndarray, "r species"]

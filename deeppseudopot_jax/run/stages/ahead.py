@@ -1,0 +1,29 @@
+"""What the fit will need is compiled while the initial potential is evaluated and written."""
+
+from deeppseudopot_jax.eigensolvers.interface import FOR_ENERGIES, FOR_GRADIENTS
+from deeppseudopot_jax.observables.evaluation import shapes_of_states
+from deeppseudopot_jax.observables.hamiltonians import prepared
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.run.session import Session
+from deeppseudopot_jax.run.stages.sampling.stage import first_chunk
+from deeppseudopot_jax.training.descent import compile_gradient
+from deeppseudopot_jax.training.trainable import split
+
+
+def compile_ahead(session: Session, params: Parameters) -> None:
+    """Begin to compile gradient or chunk of steps; on several devices this is left to the fit."""
+    work = {"gradient": _compile_gradient, "monte_carlo": _compile_chunk}.get(session.plan.mode)
+    if work is not None and session.problem.mesh is None:
+        session.ahead.begin(work, session, params)
+
+
+def _compile_gradient(session: Session, params: Parameters) -> None:
+    problem, channels = session.problem, session.plan.trained_channels
+    states = shapes_of_states(prepared(problem, params), FOR_GRADIENTS)
+    compile_gradient(session.cost, problem, split(params, channels), states)
+
+
+def _compile_chunk(session: Session, params: Parameters) -> None:
+    chain = session.chains[0]
+    states = shapes_of_states(prepared(session.problem, params), FOR_ENERGIES)
+    chain.compile(params, states, first_chunk(chain))
