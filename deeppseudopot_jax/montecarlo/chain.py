@@ -108,6 +108,10 @@ class Chain:
 
     def compile(self, params: Parameters, states: tuple[States, ...], n_steps: int) -> None:
         """Compile the first chunk before it is needed; states may be shapes alone."""
+        run_chunk.lower(*self.shapes(params, states), n_steps).compile()
+
+    def shapes(self, params: Parameters, states: tuple[States, ...]) -> tuple[Tempering, State]:
+        """Sampler and state at the start, as shapes alone where the states are such."""
         left = carried(states)
         parts = self.problem, self.move, self.cost, left.preconditioners, self.keep, self.mesh
         sampler = make_sampler(self.plan, *parts)
@@ -117,8 +121,7 @@ class Chain:
             schedule, one = sampler.start(params, first, self.plan.schedule)
             return spread_out(key, one, schedule)
 
-        state = jax.eval_shape(begun, sampler, jax.random.key(0), params, left.vectors)
-        run_chunk.lower(sampler, state, n_steps).compile()
+        return sampler, jax.eval_shape(begun, sampler, jax.random.key(0), params, left.vectors)
 
     def placed(self, running: Running) -> Running:
         """A state that every process knows whole, on the devices that go on with it."""

@@ -77,7 +77,7 @@ class Descent:
         states, fallbacks, missed = evaluate(everywhere, start, FOR_GRADIENTS, check)
         # Terms of the cost that solve for themselves do so to the solver's full accuracy.
         parts = self.cost, problem, frozen, state.trainable, states
-        cost, values, gradient, norms = _differentiated(*parts)
+        cost, values, gradient, norms = differentiated(*parts)
         trainable, optimizer_state = _moved(
             self.optimizer, gradient, state.optimizer_state, state.trainable
         )
@@ -90,11 +90,11 @@ def compile_gradient(
     cost: Cost, problem: Problem, parts: Split, states: tuple[States, ...]
 ) -> None:
     """Compile the gradient before it is needed; states may be shapes alone."""
-    _differentiated.lower(cost, problem, parts.frozen, parts.trainable, states).compile()
+    differentiated.lower(cost, problem, parts.frozen, parts.trainable, states).compile()
 
 
 @jax.jit
-def _differentiated(
+def differentiated(
     cost: Cost,
     problem: Problem,
     frozen: Parameters,

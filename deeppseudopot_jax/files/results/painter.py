@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -74,9 +75,7 @@ class Beside:
     def close(self) -> None:
         """Wait for all drawings; raises the first error of them."""
         self._queue.shutdown(wait=True)
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait()
+        self._end()
         for future in self._drawn:
             future.result()
 
@@ -84,10 +83,20 @@ class Beside:
         try:
             error = self._asked(drawing)
         except (OSError, EOFError, pickle.UnpicklingError):
+            self._end()
             Here().paint(drawing)
             return
         if error is not None:
             raise error
+
+    def _end(self) -> None:
+        """Let the other process go, if there is one."""
+        process, self._process = self._process, None
+        if process is not None and process.stdin is not None and process.stdout is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            process.wait()
+            process.stdout.close()
 
     def _asked(self, drawing: Drawing) -> Exception | None:
         """What went wrong in the other process."""

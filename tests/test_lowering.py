@@ -1,0 +1,71 @@
+"""The programs of a run lower for accelerators that this machine does not have."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import pytest
+
+from deeppseudopot_jax import build_problem, energies, initial_params, read_bundle, training_cost
+from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS
+from deeppseudopot_jax.montecarlo.chain import chains
+from deeppseudopot_jax.observables.evaluation import shapes_of_states
+from deeppseudopot_jax.observables.hamiltonians import prepared
+from deeppseudopot_jax.observables.states import first_guesses, solve
+from deeppseudopot_jax.training.descent import differentiated
+from deeppseudopot_jax.training.trainable import split, trained_channels
+
+BUNDLES = ("silicon", "gallium_arsenide", "indium_phosphide_soc")
+PLATFORMS = ("cuda", "tpu")
+MONTE_CARLO = {
+    "model": "ZeroFunction", "max_epochs": 0, "monte_carlo": True, "mc_iterations": 10,
+    "mc_fraction": 0.1, "mc_beta": 1.0, "mc_delayed_acceptance": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[(b, p) for b in BUNDLES for p in ("float64", "float32")])
+def case(request, configs):
+    name, precision = request.param
+    bundle = read_bundle(configs / name)
+    problem = build_problem(bundle, precision=precision)
+    return bundle, problem, initial_params(bundle, problem)
+
+
+def lowers(function, *arguments) -> None:
+    for platform in PLATFORMS:
+        exported = jax.export.export(function, platforms=[platform])(*arguments)
+        assert platform in exported.platforms and "custom_call" in exported.mlir_module()
+
+
+def test_evaluation(case):
+    _, problem, params = case
+    lowers(jax.jit(energies), problem, params)
+
+
+def test_solve_and_gradient_step(case):
+    bundle, problem, params = case
+    everywhere = prepared(problem, params)
+    states = shapes_of_states(everywhere, FOR_GRADIENTS)
+    lowers(jax.jit(first_guesses), everywhere)
+    lowers(jax.jit(partial(solve, accuracy=FOR_GRADIENTS)), everywhere, states)
+    trainable, frozen = split(params, trained_channels(bundle.settings))
+    cost = training_cost(bundle, problem)
+    exported = [
+        jax.export.export(differentiated, platforms=[platform])(
+            cost, problem, frozen, trainable, states
+        )
+        for platform in PLATFORMS
+    ]
+    assert len(exported) == 2
+
+
+def test_chunk_of_a_monte_carlo_run(case):
+    bundle, problem, params = case
+    settings = bundle.settings.model_copy(update=MONTE_CARLO)
+    bundle = dataclasses.replace(bundle, settings=settings)
+    problem = build_problem(bundle, precision=problem.precision)
+    params = initial_params(bundle, problem)
+    (chain,) = chains(bundle, problem)
+    states = shapes_of_states(prepared(problem, params), FOR_GRADIENTS)
+    sampler, state = chain.shapes(params, states)
+    lowers(jax.jit(lambda sampler, state: sampler.step(jax.random.key(1), state)), sampler, state)

@@ -1,0 +1,51 @@
+"""Figures by this process and by one beside it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deeppseudopot_jax.files.results.painter import Beside, Drawing, Here
+
+ROWS = np.array([[0.0, 3.0], [1.0, 2.0], [2.0, 1.5]])
+
+
+def drawing(*paths: Path, figure: str = "cost_figure") -> Drawing:
+    return Drawing(figure, ({"training": ROWS},), paths)
+
+
+def test_both_make_the_same_files(tmp_path):
+    Here().paint(drawing(tmp_path / "here.png", tmp_path / "here.pdf"))
+    painter = Beside()
+    painter.paint(drawing(tmp_path / "beside.png", tmp_path / "beside.pdf"))
+    painter.close()
+    for suffix in ("png", "pdf"):
+        here, beside = (tmp_path / f"{name}.{suffix}" for name in ("here", "beside"))
+        assert here.read_bytes() == beside.read_bytes()
+
+
+def test_errors_come_back_and_the_other_figures_too(tmp_path):
+    painter = Beside()
+    painter.paint(drawing(tmp_path / "lost.png", figure="no_such_figure"))
+    painter.paint(drawing(tmp_path / "found.png"))
+    with pytest.raises(AttributeError, match="no_such_figure"):
+        painter.close()
+    assert (tmp_path / "found.png").exists()
+
+
+def test_who_loses_the_other_process_draws_alone(tmp_path):
+    painter = Beside()
+    painter.paint(drawing(tmp_path / "first.png"))
+    painter._drawn[0].result()
+    process = painter._process
+    process.kill()
+    process.wait()
+    painter.paint(drawing(tmp_path / "second.png"))
+    painter.close()
+    assert (tmp_path / "second.png").exists()
+
+
+def test_nothing_to_draw_starts_nothing():
+    painter = Beside()
+    painter.close()
+    assert painter._process is None
