@@ -69,11 +69,10 @@ def test_couplings_whose_states_do_not_converge():
 
 
 def test_couplings_of_a_multiplet_that_is_too_large():
-    edges = COUPLED | {"valence_band": 2, "conduction_band": 4}
+    edges = {"valence_band": 14, "conduction_band": 16}
     target = (CouplingTarget(0, "Si", "x", "cb", np.array([0.1])),)
-    system = zinc_blende(
-        ("Si", "Si"), [[0.0, 0.0, 0.0]], 18, **(edges | {"coupling_targets": target})
-    )
+    coupled = COUPLED | edges | {"coupling_targets": target}
+    system = zinc_blende(("Si", "Si"), [[0.0, 0.0, 0.0]], 18, **coupled)
     problem, params, cost = made(system)
     nothing = params.updated({"local": 0.0 * params.local})  # free electrons: (111) is eightfold
     found = diagnosis(problem, nothing, cost)

@@ -25,12 +25,13 @@ def keep_compiled_programs() -> None:
 
     Programs are made for one type of processor; where several share a home, each has a folder.
     """
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     folder = user_cache_path("deeppseudopot_jax", appauthor=False) / f"compiled-{_processor()}"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", _SIZE)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 class Ahead:
