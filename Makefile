@@ -16,6 +16,8 @@ demo: $(VENV)/installed
 
 test: lint
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 JAX_DISABLE_MOST_OPTIMIZATIONS=0 \
+		$(BIN)/python -m pytest -n 2 -m "as_compiled and not exhaustive"
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -23,6 +23,8 @@ from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.observables.states import levels_of
 from deeppseudopot_jax.records import record
 
+pytestmark = pytest.mark.as_compiled
+
 SIZE, WANTED = 160, 6
 ACCURACY = 4e-8  # Ha, 1e-6 eV
 always_iterative = Iterative(dense_up_to=0, dense_start_up_to=0)

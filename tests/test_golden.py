@@ -16,6 +16,8 @@ from deeppseudopot_jax.costs.bands import cost_of_bands
 from deeppseudopot_jax.costs.interface import Evaluated
 from deeppseudopot_jax.potentials.state_dict import to_state_dict
 
+pytestmark = pytest.mark.as_compiled
+
 TOLERANCE = 1e-8  # eV
 
 

@@ -16,6 +16,8 @@ from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
+pytestmark = pytest.mark.as_compiled
+
 TERMS = ("Kinetic", "Local", "SpinOrbit", "Nonlocal", "whole")
 SHRINK = 0.985  # of the second crystal: a few waves fewer, so that the two still share a group
 

@@ -22,6 +22,8 @@ from deeppseudopot_jax.montecarlo.evaluation import BandEvaluation, Left, start_
 from deeppseudopot_jax.montecarlo.screening import RitzScreen, ritz_levels
 from deeppseudopot_jax.observables.states import levels_of
 
+pytestmark = pytest.mark.as_compiled
+
 
 def ready(*systems, seed: int = 0, solver=dense, **settings) -> tuple:
     bundle = bundle_of(np.random.default_rng(seed), *systems, **settings)
