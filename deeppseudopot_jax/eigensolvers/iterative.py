@@ -86,7 +86,7 @@ def _generic(rows: int, columns: int, dtype: jnp.dtype) -> Complex[Array, "row c
     real = jnp.finfo(dtype).dtype
     i = jax.lax.broadcasted_iota(real, (rows, columns), 0)
     j = jax.lax.broadcasted_iota(real, (rows, columns), 1)
-    angles = 2.0**0.5 * i + 3.0**0.5 * j + 5.0**0.5 * i * j
+    angles = 1e4 * jnp.sin(12.9898 * i + 78.233 * j)  # a known recipe for numbers without order
     return jax.lax.complex(jnp.cos(angles), jnp.sin(angles)).astype(dtype)
 
 

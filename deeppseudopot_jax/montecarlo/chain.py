@@ -35,7 +35,6 @@ from deeppseudopot_jax.observables.evaluation import (
     carried,
     check_due,
     compiled_solve,
-    guesses,
     misses_levels,
 )
 from deeppseudopot_jax.observables.hamiltonians import prepared
@@ -171,7 +170,7 @@ class Chain:
         replicas, old = self._here((state.replicas, old))
         params, aux = _replica((replicas.params, replicas.aux), turn)
         everywhere = prepared(self.problem, params)
-        start = guesses(Carried(_left(aux).vectors, old))
+        start = Carried(_left(aux).vectors, old)
         states = compiled_solve(everywhere, start, FOR_ENERGIES)
         missed = misses_levels(everywhere, states, turn)
         if missed:

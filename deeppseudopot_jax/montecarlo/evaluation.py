@@ -15,7 +15,6 @@ from deeppseudopot_jax.observables.evaluation import (
     begun,
     compiled_solve,
     evaluate,
-    guesses,
 )
 from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.observables.states import found_levels
@@ -52,7 +51,7 @@ class BandEvaluation:
     def states(self, params: Parameters, vectors: Vectors) -> tuple[States, ...]:
         """The states at `params`, from the vectors of a point nearby; found or not."""
         # Compiled apart, these serve outside of compiled chunks too.
-        start = guesses(Carried(vectors, self.preconditioners))
+        start = Carried(vectors, self.preconditioners)
         return compiled_solve(prepared(self.problem, params), start, FOR_ENERGIES)
 
     def begin(self, vectors: Vectors) -> Left:

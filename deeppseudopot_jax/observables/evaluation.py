@@ -67,9 +67,9 @@ def carried(states: Guesses) -> Carried:
     return Carried(vectors, preconditioners)
 
 
-def guesses(start: Carried) -> Guesses:
-    """Start vectors as a solve takes them."""
-    return tuple(map(_guess, *start))
+def solve_from(everywhere: Hamiltonians, start: Carried, accuracy: Accuracy) -> tuple[States, ...]:
+    """`solve` from the vectors of a potential nearby."""
+    return solve(everywhere, tuple(map(_guess, *start)), accuracy)
 
 
 def renewed(everywhere: Hamiltonians, old: Carried) -> Carried:
@@ -88,18 +88,16 @@ def evaluate(
         accuracy: what to reach.
         check: the number of the spot check to make, see `check_due`.
     """
-    states, missed = compiled_solve(everywhere, guesses(start), accuracy), False
+    states, missed = compiled_solve(everywhere, start, accuracy), False
     if check is not None and misses_levels(everywhere, states, check):
-        scratch = guesses(begun(everywhere))
-        states, missed = compiled_solve(everywhere, scratch, accuracy), True
+        states, missed = compiled_solve(everywhere, begun(everywhere), accuracy), True
     states, fallbacks = with_dense_fallback(everywhere, states, accuracy)
     return Evaluation(states, fallbacks, missed)
 
 
 def shapes_of_states(everywhere: Hamiltonians, accuracy: Accuracy) -> tuple[States, ...]:
     """What `evaluate` will find, as shapes alone: to compile ahead what comes after it."""
-    scratch = compiled_guesses.eval_shape(everywhere)
-    start = jax.eval_shape(lambda found: guesses(carried(found)), scratch)
+    start = carried(compiled_guesses.eval_shape(everywhere))
     states: tuple[States, ...] = compiled_solve.eval_shape(everywhere, start, accuracy)
     return states
 
@@ -171,5 +169,5 @@ def _bands(problem: Problem, states: tuple[States, ...]) -> list[Array]:
 
 
 compiled_guesses = jax.jit(first_guesses)
-compiled_solve = jax.jit(solve)
+compiled_solve = jax.jit(solve_from)
 compiled_levels = jax.jit(solve_levels)
