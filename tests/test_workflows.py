@@ -19,8 +19,9 @@ from deeppseudopot_jax.files.bundle import read_bundle
 from deeppseudopot_jax.files.results import figures
 from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict, write_checkpoint
 from deeppseudopot_jax.potentials.zunger import zunger_form
+from deeppseudopot_jax.run import session
 from deeppseudopot_jax.run.checks.capabilities import UnsupportedError
-from deeppseudopot_jax.run.outputs import band_plot
+from deeppseudopot_jax.run.outputs import Outputs, band_plot
 from deeppseudopot_jax.run.session import NumericalError
 from deeppseudopot_jax.run.stages import initial, training
 from deeppseudopot_jax.run.workflows import evaluate, run
@@ -146,6 +147,29 @@ def test_the_initial_fit_is_shown_with_its_target_and_unit(network):
     assert units == ["Cost ((Ha Bohr$^3$)$^2$)", "Cost (eV$^2$)"]
 
 
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (ZERO, 1),
+        (NETWORK, 2),  # and the Zunger form
+        (ZERO + RARE_FILES + "max_num_epochs = 1\n", 2),  # and the last epoch, or the best
+        (ZERO + "mc_bool = 1\nmc_iter = 2\nmc_percentage = 0.01\nmc_beta = 9\n", 2),
+    ],
+    ids=["initialise", "network", "gradient", "Monte Carlo"],
+)
+def test_every_potential_is_solved_once_per_stage(inputs, tmp_path, monkeypatch, config, expected):
+    solved, original = [], session.evaluate_bands
+
+    def counted(*arguments):
+        solved.append(1)
+        return original(*arguments)
+
+    monkeypatch.setattr(session, "evaluate_bands", counted)
+    monkeypatch.setattr(Outputs, "save", lambda *_: None)
+    run(inputs(config), tmp_path / "results")
+    assert len(solved) == expected
+
+
 def test_a_run_without_optimisation_initialises_evaluates_and_exports(analytic):
     found = names(analytic)
     assert {"oldFunc_BS_sys0.dat", "final_qSpace_pot.dat", "final_ZnParams.par"} <= found
@@ -210,8 +234,8 @@ def test_a_retraining_fits_loaded_weights_to_a_table_again(inputs, tmp_path, net
     shutil.copyfile(analytic / "final_qSpace_pot.dat", folder / "init_qSpace_pot.par")
     bundle = read_bundle(folder)
     problem = build_problem(bundle)
-    session = SimpleNamespace(bundle=bundle, problem=problem)
-    curves, _ = initial._target_curves(session, initial_params(bundle, problem))
+    parts = SimpleNamespace(bundle=bundle, problem=problem)
+    curves, _ = initial._target_curves(parts, initial_params(bundle, problem))
     assert np.allclose(curves.v, zunger_form(curves.q, LOCAL), atol=1e-4)
     run(folder, tmp_path / "results")
     log = log_of(tmp_path / "results")
@@ -226,8 +250,8 @@ def test_the_initial_fit_has_the_defaults_of_pytorch(inputs):
         bundle = read_bundle(inputs(NETWORK + FIT + keys))
         problem = build_problem(bundle)
         params = initial_params(bundle, problem)
-        session = SimpleNamespace(bundle=bundle, problem=problem)
-        curves, _ = initial._target_curves(session, params)
+        parts = SimpleNamespace(bundle=bundle, problem=problem)
+        curves, _ = initial._target_curves(parts, params)
         fit = initial.fit_curves(problem.local, params.local, curves, bundle.settings)
         found.append([float(stage.costs[-1]) for stage in fit])
     assert found[0] == found[1]

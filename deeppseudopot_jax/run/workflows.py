@@ -23,7 +23,7 @@ from deeppseudopot_jax.run.cluster import is_first, wait_for_all
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.run.session import Session
-from deeppseudopot_jax.run.stages.ahead import compile_ahead
+from deeppseudopot_jax.run.stages.ahead import compile_ahead, finish_ahead
 from deeppseudopot_jax.run.stages.describe import describe
 from deeppseudopot_jax.run.stages.export import export
 from deeppseudopot_jax.run.stages.initial import (
@@ -75,7 +75,7 @@ def run(
         start = initialise(session)
         compile_ahead(session, start.params)
         initial = baseline(session, start)
-        session.ahead.finish()
+        finish_ahead(session)
         if plan.mode == "gradient":
             fit = optimise(session, initial)
             session.outputs.parameters("final", fit.solved.params, fit.optimizer_state)

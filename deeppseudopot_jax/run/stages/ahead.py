@@ -17,6 +17,13 @@ def compile_ahead(session: Session, params: Parameters) -> None:
         session.ahead.begin(work, session, params)
 
 
+def finish_ahead(session: Session) -> None:
+    """Wait for it, and say so."""
+    if session.plan.fits:
+        with session.report.first_time("what the fit needs"):
+            session.ahead.finish()
+
+
 def _compile_gradient(session: Session, params: Parameters) -> None:
     problem, channels = session.problem, session.plan.trained_channels
     states = shapes_of_states(prepared(problem, params), FOR_GRADIENTS)
