@@ -11,10 +11,11 @@ from jaxtyping import Array, Float
 from deeppseudopot_jax.records import record
 
 N_COEFFICIENTS = 9
+LONG_RANGE = 4
 
 COLUMNS: dict[str, int | slice] = {
     "local": slice(0, 4),
-    "long_range": 4,
+    "long_range": LONG_RANGE,
     "spin_orbit": 5,
     "nonlocal": slice(6, 8),
     "strain": 8,
@@ -69,8 +70,14 @@ def to_coefficients(
     params: Parameters, a0_to_a3: Float[Array, "species 4"] | Float[np.ndarray, "species 4"]
 ) -> Float[Array, "species 9"]:
     """a0 to a8 of every species, the first four as given."""
-    beside = [params[name].reshape(len(params.long_range), -1) for name in BESIDE_LOCAL]
-    return jnp.concatenate([jnp.asarray(a0_to_a3, beside[0].dtype), *beside], axis=1)
+    beside = beside_local(params)
+    return jnp.concatenate([jnp.asarray(a0_to_a3, beside.dtype), beside], axis=1)
+
+
+def beside_local(params: Parameters) -> Float[Array, "species 5"]:
+    """a4 to a8 of every species."""
+    columns = [params[name].reshape(len(params.long_range), -1) for name in BESIDE_LOCAL]
+    return jnp.concatenate(columns, axis=1)
 
 
 def _attribute(channel: str) -> str:

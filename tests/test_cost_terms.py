@@ -99,6 +99,9 @@ def test_a_run_fits_all_and_says_what_it_costs(tmp_path, monkeypatch):
     evaluated = Evaluated(energies(problem, params))
     cost = training_cost(bundle, problem)(problem, params, evaluated)
     training = np.loadtxt(tmp_path / "results" / "final_training_cost.dat")
+    header = (tmp_path / "results" / "final_training_cost.dat").read_text().splitlines()[0]
+    assert header == "# epoch cost bands masses deformation_potentials couplings"
+    assert np.allclose(training[:, 2:].sum(axis=1), training[:, 1], rtol=1e-9)
     validation = np.loadtxt(tmp_path / "results" / "final_validation_cost.dat", ndmin=2)
     assert training[0, 1] == pytest.approx(float(cost), rel=1e-6)
     assert training[2, 1] < training[0, 1]

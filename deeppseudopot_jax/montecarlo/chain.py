@@ -39,7 +39,7 @@ from deeppseudopot_jax.observables.evaluation import (
 )
 from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.parallel import REPLICA, on_host, placed, replica_mesh
-from deeppseudopot_jax.parameters import Parameters, to_coefficients
+from deeppseudopot_jax.parameters import Parameters, beside_local, to_coefficients
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle
 
@@ -237,9 +237,8 @@ def _all_nine(replica: Replica) -> Kept:
 
 
 def _beside_a_network(replica: Replica) -> Kept:
-    unknown = jnp.zeros((len(replica.params.strain), 4))
-    rows = to_coefficients(replica.params, unknown)
-    return Kept(_left(replica.aux).values, rows[:, 4:])
+    rows = beside_local(replica.params)
+    return Kept(_left(replica.aux).values, rows)
 
 
 def _replica(tree: Any, index: int) -> Any:

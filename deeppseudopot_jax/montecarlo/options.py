@@ -29,6 +29,7 @@ from deeppseudopot_jax.montecarlo.schedule import (
 )
 from deeppseudopot_jax.montecarlo.screening import RitzScreen
 from deeppseudopot_jax.montecarlo.tempering import Tempering, params_of
+from deeppseudopot_jax.parameters import COLUMNS
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import Bundle, MonteCarloOptions
@@ -84,9 +85,12 @@ def make_move(bundle: Bundle, options: MonteCarloOptions | None, problem: Proble
         move = network_move(mode, eps, settings.spin_orbit, problem.dtype)
     if not settings.spin_orbit:
         return move
-    if bundle.coefficients is not None and (bundle.coefficients[:, 5] < 0).any():
+    if bundle.coefficients is None:
+        return Constrained(move, (spin_orbit_is_not_negative,))
+    a5 = bundle.coefficients[:, COLUMNS["spin_orbit"]]
+    if (a5 < 0).any():
         raise ValueError(
-            f"a5 = {bundle.coefficients[:, 5]} of {', '.join(bundle.species)}: Monte Carlo moves "
+            f"a5 = {a5} of {', '.join(bundle.species)}: Monte Carlo moves "
             "need spin-orbit strengths that are not negative"
         )
     return Constrained(move, (spin_orbit_is_not_negative,))

@@ -12,9 +12,7 @@ from deeppseudopot_jax.files.bundle.text import (
     report_negative,
 )
 from deeppseudopot_jax.files.findings import Findings
-
-N_COEFFICIENTS = 9
-_LONG_RANGE = 4
+from deeppseudopot_jax.parameters import LONG_RANGE, N_COEFFICIENTS
 
 
 def read_coefficients(
@@ -34,11 +32,11 @@ def read_coefficients(
     )
     if tables is None:
         return None
-    if all(len(table.lines) <= _LONG_RANGE + 1 for _, table in tables):
+    if all(len(table.lines) <= LONG_RANGE + 1 for _, table in tables):
         for document, table in tables:
-            if table.values[_LONG_RANGE:].any():
+            if table.values[LONG_RANGE:].any():
                 folder.findings.note(
-                    f"{document.name}: the fifth row, {table.values[_LONG_RANGE, 0]:g}, is taken "
+                    f"{document.name}: the fifth row, {table.values[LONG_RANGE, 0]:g}, is taken "
                     "as the long-range a4; some old five-row files kept a strain coefficient there."
                 )
     return _padded(tables)

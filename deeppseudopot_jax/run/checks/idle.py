@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from deeppseudopot_jax.parameters import COLUMNS
 from deeppseudopot_jax.potentials.networks import CATALOGUE
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.settings import Settings
@@ -70,9 +71,10 @@ def _idle_inputs(plan: RunPlan) -> list[tuple[str, str]]:
     if bundle.tabulated_potential is not None:
         found.append(("init_qSpace_pot.par", _why_not_fitted(plan)))
     if bundle.coefficients is not None:
-        if bundle.coefficients[:, 5:8].any() and not bundle.settings.spin_orbit:
+        spin = [bundle.coefficients[:, COLUMNS[name]] for name in ("spin_orbit", "nonlocal")]
+        if any(part.any() for part in spin) and not bundle.settings.spin_orbit:
             found.append(("a5, a6, a7", "SObool is 0"))
-        if bundle.coefficients[:, 8].any() and _NO_DEFORMATION(plan):
+        if bundle.coefficients[:, COLUMNS["strain"]].any() and _NO_DEFORMATION(plan):
             found.append(("a8", _NO_DEFORMATION(plan)))
     return found
 
@@ -150,7 +152,8 @@ def _has_neutral_moves(plan: RunPlan) -> bool:
 
 
 def _has_long_range(plan: RunPlan) -> bool:
-    given = plan.bundle.coefficients is not None and bool(plan.bundle.coefficients[:, 4].any())
+    rows = plan.bundle.coefficients
+    given = rows is not None and bool(rows[:, COLUMNS["long_range"]].any())
     return given or (plan.settings.train_long_range and not WHY_IDLE["train_long_range"](plan))
 
 

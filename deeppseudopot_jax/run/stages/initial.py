@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deeppseudopot_jax.initialise import initial_params
-from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.parameters import COLUMNS, Parameters
 from deeppseudopot_jax.potentials.long_range import long_range_tail
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.zunger import zunger_form
@@ -126,7 +126,9 @@ def _target_curves(session: Session, params: Parameters) -> tuple[Curves, str]:
     if table is None:
         q = jnp.linspace(0.0, _FIT_LARGEST_Q, _FIT_POINTS, dtype=problem.dtype)
         coefficients = jnp.asarray(bundle.coefficients, problem.dtype)
-        return analytic_curves(q, zunger_form(q, coefficients[:, :4])), "the Zunger form"
+        return analytic_curves(
+            q, zunger_form(q, coefficients[:, COLUMNS["local"]])
+        ), "the Zunger form"
     columns = jnp.asarray(table, problem.dtype)
     q = columns[:, 0]
     v = columns[:, 1:] - long_range_tail(q, a4, bundle.settings.long_range_gamma)
