@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.hamiltonian.tables import SystemTables, TableSizes, UnpaddedTables
-from deeppseudopot_jax.numerics import repeat_last
+from deeppseudopot_jax.numerics import host_array, repeat_last
 from deeppseudopot_jax.parallel import Layout, placed
 from deeppseudopot_jax.records import record, static
 
@@ -90,10 +90,9 @@ def _stack(
     n_chunks, padded = chunks(max(n_k), len(members) * dimension**2, dtype)
     tables = [systems[i].padded(sizes, padded, dtype) for i in members]
     k_points = [repeat_last(systems[i].k_points, padded) for i in members]
-    stacked: Any = np.stack(k_points).astype(dtype)
     return SystemGroup(
         jax.tree.map(lambda *leaves: np.stack(leaves), *tables),
-        stacked,
+        host_array(np.stack(k_points), dtype),
         members,
         n_k,
         max(levels[i] for i in members),

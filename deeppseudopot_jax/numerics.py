@@ -89,6 +89,11 @@ def chebyshev_basis(
     return jnp.stack(terms[:n_terms], axis=-1)
 
 
+def host_array(values: Any, dtype: Any) -> Any:
+    """A NumPy array for a record that is not on a device yet; its annotations name JAX's arrays."""
+    return np.asarray(values, dtype)
+
+
 def pad_rows(rows: np.ndarray, size: int) -> np.ndarray:
     """`rows` with zero rows appended up to `size`."""
     return np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])

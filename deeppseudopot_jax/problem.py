@@ -1,7 +1,7 @@
 """A fitting problem: everything that does not depend on the parameters, built once."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from deeppseudopot_jax.hamiltonian.assemble import Channels, SeparableChannel
 from deeppseudopot_jax.hamiltonian.nonlocal_ import nonlocal_channel
 from deeppseudopot_jax.hamiltonian.spin_orbit import spin_orbit_channel
 from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
+from deeppseudopot_jax.numerics import host_array
 from deeppseudopot_jax.parallel import best_system_split, device_mesh, layout_of, placed
 from deeppseudopot_jax.potentials.compose import LocalModel
 from deeppseudopot_jax.potentials.networks import network_model
@@ -161,7 +162,7 @@ def on_the_host(
         groups=group_systems(tables, levels, dtype),
         channels=Channels(separable, model, settings.long_range_gamma, settings.strain),
         targets=tuple(_target(system, dtype) for system in bundle.systems),
-        composition=_host(composition, dtype),
+        composition=host_array(composition, dtype),
         tail_penalty=Penalty(settings.tail_start or 0.0, settings.tail_strength),
         magnitude_penalty=Penalty(settings.magnitude_threshold or 0.0, settings.magnitude_strength),
         species=bundle.species,
@@ -219,9 +220,9 @@ def _largest_wave_vector(system: SystemInput) -> float:
 def _target(system: SystemInput, dtype: jnp.dtype) -> Target:
     reference, order = system.reference_energies, system.band_order
     return Target(
-        weights=_host(system.level_weights, dtype),
-        reference=None if reference is None else _host(reference, dtype),
-        band_order=None if order is None else _host(order, jnp.dtype("int32")),
+        weights=host_array(system.level_weights, dtype),
+        reference=None if reference is None else host_array(reference, dtype),
+        band_order=None if order is None else host_array(order, jnp.dtype("int32")),
         name=system.name,
         n_k=len(system.k_points),
         n_bands=system.n_bands,
@@ -229,7 +230,3 @@ def _target(system: SystemInput, dtype: jnp.dtype) -> Target:
         valence_band=system.valence_band,
         conduction_band=system.conduction_band,
     )
-
-
-def _host(values: Any, dtype: jnp.dtype) -> Any:
-    return np.asarray(values, dtype)

@@ -13,7 +13,12 @@ from deeppseudopot_jax.costs.bands import (
     mean_band_residuals,
     mean_gap_residuals,
 )
-from deeppseudopot_jax.costs.couplings import coupling_errors, mean_of_system
+from deeppseudopot_jax.costs.couplings import (
+    Weighting,
+    coupling_errors,
+    mean_of_system,
+    per_k_point,
+)
 from deeppseudopot_jax.costs.deformation import deformation_errors
 from deeppseudopot_jax.costs.interface import Cost, Penalty, Term
 from deeppseudopot_jax.costs.masses import mass_errors
@@ -70,15 +75,8 @@ def training_cost(bundle: Bundle, problem: Problem) -> Cost:
             bundle defines.
     """
     check_references(bundle)
-    asked = asked_by_inputs(bundle)
-    terms: list[Term] = [BandErrors(band_residuals)]
-    if asked.masses:
-        terms.append(mass_errors(bundle, problem, asked.masses))
-    if asked.deformation:
-        terms.append(deformation_errors(bundle, asked.deformation))
-    if asked.couplings:
-        terms.append(coupling_errors(bundle, problem, asked.couplings))
-    return Cost(tuple(terms), penalties_of(problem))
+    others = _observables(bundle, problem, asked_by_inputs(bundle), 1.0, per_k_point)
+    return Cost((BandErrors(band_residuals), *others), penalties_of(problem))
 
 
 def monte_carlo_cost(bundle: Bundle, options: MonteCarloOptions | None, problem: Problem) -> Cost:
@@ -111,15 +109,8 @@ def monte_carlo_cost(bundle: Bundle, options: MonteCarloOptions | None, problem:
             f"{options.file}: fitEffMass = True needs idxVB, idxCB and idxGap in an input_X.par"
         )
     measure = mean_gap_residuals if options.optimize_gaps else mean_band_residuals
-    terms: list[Term] = [BandErrors(measure)]
-    if asked.masses:
-        terms.append(mass_errors(bundle, problem, asked.masses))
-    if asked.deformation:
-        weight = options.deformation_weight
-        terms.append(deformation_errors(bundle, asked.deformation, weight))
-    if asked.couplings:
-        terms.append(coupling_errors(bundle, problem, asked.couplings, mean_of_system))
-    return Cost(tuple(terms), penalties)
+    others = _observables(bundle, problem, asked, options.deformation_weight, mean_of_system)
+    return Cost((BandErrors(measure), *others), penalties)
 
 
 def check_references(bundle: Bundle) -> None:
@@ -131,6 +122,24 @@ def check_references(bundle: Bundle) -> None:
     for system in bundle.systems:
         if system.reference_energies is None:
             raise ValueError(f"expBandStruct_{system.index}.par is missing: nothing can be fitted")
+
+
+def _observables(
+    bundle: Bundle,
+    problem: Problem,
+    asked: Asked,
+    deformation_weight: float,
+    coupling_weighting: Weighting,
+) -> list[Term]:
+    """The terms beside the bands, those that follow from them first."""
+    terms: list[Term] = []
+    if asked.masses:
+        terms.append(mass_errors(bundle, problem, asked.masses))
+    if asked.deformation:
+        terms.append(deformation_errors(bundle, asked.deformation, deformation_weight))
+    if asked.couplings:
+        terms.append(coupling_errors(bundle, problem, asked.couplings, coupling_weighting))
+    return terms
 
 
 def _names_gap(system: SystemInput) -> bool:

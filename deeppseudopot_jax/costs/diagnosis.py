@@ -17,7 +17,7 @@ _SHOWN = 5
 
 def diagnosis(problem: Problem, params: Parameters, cost: Cost) -> str:
     """What is not finite at these parameters, and where: potential, energies, a term or a slope."""
-    for found in (potential_failure(problem, params), *_band_failures(problem, params, cost)):
+    for found in _failures(problem, params, cost):
         if found:
             return found
     return "the cost and all it is made of are finite here, but its gradient is not"
@@ -53,7 +53,9 @@ def k_points_not_found(problem: Problem, bands: list[np.ndarray]) -> str:
     return "; ".join(failures)
 
 
-def _band_failures(problem: Problem, params: Parameters, cost: Cost) -> Iterator[str]:
+def _failures(problem: Problem, params: Parameters, cost: Cost) -> Iterator[str]:
+    """What may be to blame, each looked at only where all before it is well."""
+    yield potential_failure(problem, params)
     bands = on_host(evaluate_bands(problem, params, keep_vectors=False).bands)
     yield k_points_not_found(problem, bands)
     values = cost.values(problem, params, Evaluated([jnp.asarray(b) for b in bands]))

@@ -92,5 +92,5 @@ def _change(build: Build, contents: Any, tangents: Any, vectors: Array) -> Array
 def _accepted(solver: Solver, n: int, build: Build, contents: Any) -> States:
     """The wanted states alone; NaN energies where their residuals are not accepted."""
     states = solver(build(contents), n)
-    energies = jnp.where(states.found(n, FOR_RESULTS), states.energies[:n], jnp.nan)
+    energies = states.known_energies(n, FOR_RESULTS)
     return States(energies, states.vectors[:, :n], states.residuals[:n])

@@ -56,6 +56,10 @@ class States(NamedTuple):
         rounding = _ROUNDING * float(jnp.finfo(self.residuals.dtype).eps)
         return self.residuals[..., :n] <= accuracy.accepted + rounding
 
+    def known_energies(self, n: int, accuracy: "Accuracy") -> Float[Array, "*batch band"]:
+        """The `n` lowest energies, NaN where the state has not been found."""
+        return jnp.where(self.found(n, accuracy), self.energies[..., :n], jnp.nan)
+
 
 class Accuracy(NamedTuple):
     """What residuals (Ha) a solve is to reach, see `accurate_to`; numbers or traced arrays.

@@ -188,9 +188,7 @@ def _resolve(
     dimension = kinetic.shape[0]
     accuracy = _FOR_ELEMENTS if kinetic.dtype == jnp.float64 else FOR_RESULTS
     states = States(*(leaf[..., :n] for leaf in solver(operator, n, None, accuracy)[:3]))
-    window = states._replace(
-        energies=jnp.where(states.found(n, accuracy), states.energies, jnp.nan)
-    )
+    window = states._replace(energies=states.known_energies(n, accuracy))
 
     def multiplet(level: Array, start: Array) -> Multiplet:
         return _multiplet(window, level, start, tolerance, dimension)

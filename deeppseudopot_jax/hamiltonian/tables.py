@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 
 from deeppseudopot_jax.basis import Differences, PlaneWaves, differences
 from deeppseudopot_jax.crystal import cell_volume, reciprocal_lattice
-from deeppseudopot_jax.numerics import pad_rows, repeat_last
+from deeppseudopot_jax.numerics import host_array, pad_rows, repeat_last
 from deeppseudopot_jax.records import record, static
 from deeppseudopot_jax.types import Crystal
 
@@ -108,16 +108,10 @@ class UnpaddedTables:
         structure_factors = pad_rows(phases @ members, sizes.differences).T
 
         def real(values: np.ndarray | float) -> Any:
-            return np.asarray(values, dtype)
+            return host_array(values, dtype)
 
         def integer(values: np.ndarray) -> Any:
-            return np.asarray(values, np.int32)
-
-        def flags(values: np.ndarray) -> Any:
-            return values
-
-        def complex_(values: np.ndarray) -> Any:
-            return np.asarray(values, np.result_type(dtype, np.complex64))
+            return host_array(values, np.int32)
 
         n_sets = n_k if self.waves.own_sets else 1
         wave_integers = repeat_last(self.waves.integers, n_sets)
@@ -128,13 +122,13 @@ class UnpaddedTables:
             volume=real(cell_volume(crystal.lattice)),
             positions=real(pad_rows(crystal.fractional_positions, sizes.atoms)),
             atom_species=integer(pad_rows(atom_species, sizes.atoms)),
-            atom_mask=flags(np.arange(sizes.atoms) < len(atom_species)),
+            atom_mask=host_array(np.arange(sizes.atoms) < len(atom_species), bool),
             wave_integers=integer(np.pad(wave_integers, [*pad_waves, (0, 0)])),
-            wave_mask=flags(np.pad(wave_mask, pad_waves)),
+            wave_mask=host_array(np.pad(wave_mask, pad_waves), bool),
             difference_integers=integer(pad_rows(found.integers, sizes.differences)),
             difference_shell=integer(pad_rows(found.shell, sizes.differences)),
             shell_radii=real(pad_rows(found.shell_radii, sizes.shells)),
-            structure_factors=complex_(structure_factors),
+            structure_factors=host_array(structure_factors, np.result_type(dtype, np.complex64)),
             fft_shape=sizes.fft_shape,
             n_spin=self.n_spin,
             own_sets=self.waves.own_sets,

@@ -115,12 +115,13 @@ class Chain:
         parts = self.problem, self.move, self.cost, left.preconditioners, self.keep, self.mesh
         sampler = make_sampler(self.plan, *parts)
 
-        def begun(sampler: Tempering, key: Array, params: Parameters, vectors: Any) -> State:
-            first = BandEvaluation(self.problem, self.cost, left.preconditioners).begin(vectors)
-            schedule, one = sampler.start(params, first, self.plan.schedule)
+        def first_state(
+            sampler: Tempering, key: Array, params: Parameters, start: Carried
+        ) -> State:
+            schedule, one = sampler.start(params, self._first(start), self.plan.schedule)
             return spread_out(key, one, schedule)
 
-        return sampler, jax.eval_shape(begun, sampler, jax.random.key(0), params, left.vectors)
+        return sampler, jax.eval_shape(first_state, sampler, jax.random.key(0), params, left)
 
     def placed(self, running: Running) -> Running:
         """A state that every process knows whole, on the devices that go on with it."""

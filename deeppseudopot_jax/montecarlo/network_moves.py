@@ -29,7 +29,7 @@ _LARGE, _SMALL = 20.0, 0.01
 _PROBABILITY = 0.6
 
 
-def scaled(eps: Array, x: Array, u: Array, v: Array) -> Array:
+def scaled_entries(eps: Array, x: Array, u: Array, v: Array) -> Array:
     """Every entry times U[1 - eps, 1 + eps]."""
     return x * (1.0 + eps * u)
 
@@ -65,8 +65,8 @@ def _with_coefficients(move: TensorMove, factor: float) -> dict[str, tuple[Tenso
 
 
 MODES: dict[int, dict[str, tuple[TensorMove, float]]] = {
-    1: {"local": (scaled, 1.0), **_with_coefficients(scaled, 1e-2)},
-    2: {"local": (magnitude_aware, 1.0), **_with_coefficients(scaled, 1e-3)},
+    1: {"local": (scaled_entries, 1.0), **_with_coefficients(scaled_entries, 1e-2)},
+    2: {"local": (magnitude_aware, 1.0), **_with_coefficients(scaled_entries, 1e-3)},
     3: {"local": (shifted_in_spreads, 1.0)},
     4: {"local": (shifted_tensor, 1.0), **_with_coefficients(shifted_entries, 1e-3)},
     5: {"local": (shifted_tensor, 0.1), **_with_coefficients(shifted_entries, 1.0)},

@@ -8,7 +8,6 @@ Hellmann-Feynman forces. Training keeps the states from step to step.
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.batching import SystemGroup
@@ -78,8 +77,7 @@ def found_levels(
     """The wanted energies (Ha), NaN where they have not been found, whole on every device."""
 
     def of_group(group: SystemGroup, states: States) -> Array:
-        energies = states.energies[..., : group.n_levels]
-        return jnp.where(states.found(group.n_levels, accuracy), energies, jnp.nan)
+        return states.known_energies(group.n_levels, accuracy)
 
     return on_every_device(groups, tuple(map(of_group, groups, states)))
 
