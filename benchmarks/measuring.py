@@ -52,7 +52,8 @@ def denser(bundle: Any, n_k: int) -> Any:
 def training(bundle: Any, problem: Any, params: Any) -> Callable[[], Any]:
     """A function that makes one epoch after the other."""
     from deeppseudopot_jax.costs.bands import cost_of_bands
-    from deeppseudopot_jax.training.descent import Descent, TrainingState
+    from deeppseudopot_jax.training.descent import Descent
+    from deeppseudopot_jax.training.interface import TrainingState
     from deeppseudopot_jax.training.optimizers import make_optimizer
     from deeppseudopot_jax.training.trainable import split, trained_channels
 
@@ -63,7 +64,8 @@ def training(bundle: Any, problem: Any, params: Any) -> Callable[[], Any]:
 
     def epoch() -> Any:
         nonlocal state
-        state, info = descent.step(problem, frozen, state)
+        info, found = descent.look(problem, frozen, state)
+        state, _ = descent.move(problem, frozen, state, found)
         return info
 
     return epoch

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
@@ -27,45 +27,34 @@ from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.observables.states import levels_of
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.training.interface import StepInfo, TrainingState
 from deeppseudopot_jax.training.trainable import Split, merge
 
 _UPDATES_BETWEEN_PRECONDITIONERS = 25
 
 
-class TrainingState(NamedTuple):
-    """What the next update needs; before the first, `carried` may be unknown."""
+class Found(NamedTuple):
+    """What a look leaves for the move after it."""
 
-    trainable: dict
-    optimizer_state: optax.OptState
-    carried: Carried | None = None
-    updates: int = 0
-
-
-class StepInfo(NamedTuple):
-    """What an update found: cost, what each of its terms adds, gradient at the parameters before.
-
-    `dense_fallbacks` counts the k-points that the iterative solver gave up, `missed_levels` tells
-    that a spot check found a level missing, after which everything was solved from scratch.
-    """
-
-    cost: Float[Array, ""]
-    values: Float[Array, " term"]
-    gradient_norms: dict[str, Float[Array, ""]]
-    dense_fallbacks: int
-    missed_levels: bool
+    gradient: dict
+    carried: Carried
 
 
 @dataclass(frozen=True)
 class Descent:
-    """`step(problem, frozen, state) -> (state, info)` for one cost and one optimiser."""
+    """Moves along the gradient of one cost, as an optax optimiser has it."""
 
     cost: Cost
     optimizer: optax.GradientTransformation
 
-    def step(
+    def begin(self, trainable: dict) -> optax.OptState:
+        """The fresh optimiser state."""
+        return self.optimizer.init(trainable)
+
+    def look(
         self, problem: Problem, frozen: Parameters, state: TrainingState
-    ) -> tuple[TrainingState, StepInfo]:
-        """One update; the energies of `info.cost` belong to the parameters of `state`."""
+    ) -> tuple[StepInfo, Found]:
+        """Cost and gradient at the parameters of `state`, from the last vectors."""
         everywhere = prepared(problem, merge(Split(state.trainable, frozen)))
         start, check, updates = state.carried, None, state.updates
         if start is None:
@@ -78,12 +67,18 @@ class Descent:
         # Terms of the cost that solve for themselves do so to the solver's full accuracy.
         parts = self.cost, problem, frozen, state.trainable, states
         cost, values, gradient, norms = differentiated(*parts)
+        found = Found(gradient, carried(states))
+        return StepInfo(cost, values, norms, fallbacks, missed), found
+
+    def move(
+        self, problem: Problem, frozen: Parameters, state: TrainingState, found: Found
+    ) -> tuple[TrainingState, str]:
+        """One update of the optimiser."""
+        del problem, frozen
         trainable, optimizer_state = _moved(
-            self.optimizer, gradient, state.optimizer_state, state.trainable
+            self.optimizer, found.gradient, state.optimizer_state, state.trainable
         )
-        info = StepInfo(cost, values, norms, fallbacks, missed)
-        left = carried(states)
-        return TrainingState(trainable, optimizer_state, left, updates + 1), info
+        return TrainingState(trainable, optimizer_state, found.carried, state.updates + 1), ""
 
 
 def compile_gradient(

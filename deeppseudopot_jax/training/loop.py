@@ -18,7 +18,8 @@ from deeppseudopot_jax.parallel import local, placed
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.training.descent import Descent, TrainingState
+from deeppseudopot_jax.training.descent import Descent
+from deeppseudopot_jax.training.interface import Optimiser, TrainingState
 from deeppseudopot_jax.training.optimizers import make_optimizer
 from deeppseudopot_jax.training.trainable import Split, merge, split, trained_channels
 
@@ -73,19 +74,18 @@ def train(
     Raises:
         ValueError: if the optimiser or a required key is missing.
     """
-    optimizer = make_optimizer(settings, problem.composition)
+    cost = cost or cost_of_bands(problem)
+    optimiser = optimiser_of(settings, problem, cost)
     trainable, frozen = split(params, trained_channels(settings))
     # Placed now, because the first update leaves its results so: nothing is compiled twice.
     trainable, optimizer_state, frozen = placed(
-        problem.mesh, PartitionSpec(), (trainable, restore(optimizer.init(trainable)), frozen)
+        problem.mesh, PartitionSpec(), (trainable, restore(optimiser.begin(trainable)), frozen)
     )
     state = TrainingState(trainable, optimizer_state, carried)
-    cost = cost or cost_of_bands(problem)
-    descent = Descent(cost, optimizer)
     patience = settings.patience or settings.max_epochs + 1
     best_number, best_cost = 0, float("inf")
     for number in range(settings.max_epochs + 1):
-        following, info = descent.step(problem, frozen, state)
+        info, found = optimiser.look(problem, frozen, state)
         epoch = Epoch(
             number,
             float(info.cost),
@@ -104,8 +104,19 @@ def train(
                 stopped += f": {diagnosis(problem, epoch.params, cost)}"
             yield replace(epoch, stopped=stopped)
             return
-        yield epoch
-        state = following
+        state, ended = optimiser.move(problem, frozen, state, found)
+        yield replace(epoch, stopped=ended)
+        if ended:
+            return
+
+
+def optimiser_of(settings: Settings, problem: Problem, cost: Cost) -> Optimiser:
+    """The optimiser of a training by its name.
+
+    Raises:
+        ValueError: if it is not implemented or one of its keys is missing.
+    """
+    return Descent(cost, make_optimizer(settings, problem.composition))
 
 
 def _why_stopped(epoch: Epoch, max_epochs: int, out_of_patience: bool) -> str:
