@@ -143,8 +143,6 @@ def build_field(
         values = v_of_q(channels.local, params, q, gamma)
         if channels.strain:
             values = values * strain_factor(params.strain, volume / tables.volume)[None, :]
-    prefactor = jnp.where(tables.atom_mask, 12.0 * jnp.pi / volume, 0.0)
-    strengths = [channel.strength(params, tables.atom_species) for channel in channels.separable]
     potential = local_potential(tables, values, volume)
     matrix = None
     if not tables.own_sets and tables.wave_mask.shape[-1] <= _LARGEST_DENSE_LOCAL:
@@ -153,8 +151,17 @@ def build_field(
         reciprocal,
         potential,
         matrix,
-        tuple(jax.vmap(jnp.multiply)(prefactor, strength) for strength in strengths),
+        scaled_strengths(tables, channels, params, volume),
     )
+
+
+def scaled_strengths(
+    tables: SystemTables, channels: Channels, params: Parameters, volume: Float[Array, ""]
+) -> tuple[Array, ...]:
+    """12 pi / Omega times the coefficients of every atom, channel by channel; 0 for padded ones."""
+    prefactor = jnp.where(tables.atom_mask, 12.0 * jnp.pi / volume, 0.0)
+    strengths = (channel.strength(params, tables.atom_species) for channel in channels.separable)
+    return tuple(jax.vmap(jnp.multiply)(prefactor, strength) for strength in strengths)
 
 
 class AtK(NamedTuple):

@@ -83,10 +83,20 @@ class Local:
         if self.dense is not None and self.dense.shape[0] <= _LARGEST_DENSE_EXPECTATION:
             product = jnp.einsum("ij,sjn->sin", self.dense, psi)
             return jnp.einsum("sin,sin->n", psi.conj(), product).real
+        return jnp.einsum("nxyz,xyz->n", self._density_on_grid(psi), self.potential.real_space)
+
+    def density(
+        self, psi: Complex[Array, "spin wave band"], differences: Int[Array, "difference 3"]
+    ) -> Complex[Array, "band difference"]:
+        """The Fourier components of |psi_n(r)|^2 at integer wave vectors, 1 at zero."""
+        components = jnp.fft.fftn(self._density_on_grid(psi), axes=(-3, -2, -1))
+        return components[(..., *differences.T)]
+
+    def _density_on_grid(self, psi: Complex[Array, "spin wave band"]) -> Float[Array, "..."]:
+        """|psi_n(r)|^2 on the grid, axes (band, n1, n2, n3); it adds up to 1."""
         amplitudes = self._to_grid(psi)
         density = jnp.sum(amplitudes.real**2 + amplitudes.imag**2, axis=0)
-        n_points = self.potential.real_space.size
-        return n_points * jnp.einsum("nxyz,xyz->n", density, self.potential.real_space)
+        return self.potential.real_space.size * density
 
     def restricted(self, waves: Int[Array, " wave"]) -> "Local":
         """V among some of the plane waves."""

@@ -61,9 +61,15 @@ def ascending_bands(
     for group, found in zip(problem.groups, levels, strict=True):
         for position, member in enumerate(group.members):
             target = problem.targets[member]
-            bands = repeat_spin(found[position, : target.n_k], group.tables.n_spin)
-            result[member] = HARTREE_IN_EV * bands[:, : target.n_bands]
+            result[member] = system_bands(found[position], target, group.tables.n_spin)
     return [result[i] for i in range(len(problem.targets))]
+
+
+def system_bands(
+    levels: Float[Array, "padded_kpt level"], target: Target, n_spin: int
+) -> Float[Array, "kpt band"]:
+    """Band energies (eV) of one system by energy, from its levels (Ha) with all their padding."""
+    return HARTREE_IN_EV * repeat_spin(levels[: target.n_k], n_spin)[:, : target.n_bands]
 
 
 def in_order(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt band"]:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
@@ -159,6 +160,86 @@ def over_k(
 
     Chunks run one after the other, which bounds the memory; the k-points of a chunk are vectorised.
     """
+    at, chunks = _chunked(at_k, tables, separable, field, k_points, n_chunks, *per_k)
+    found = jax.lax.map(lambda chunk: jax.vmap(at)(*chunk), chunks)
+
+    def flat(leaf: Array) -> Array:
+        return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
+
+    return jax.tree.map(flat, found)
+
+
+def summed_over_k(
+    at_k: Callable[..., Any],
+    group: SystemGroup,
+    separable: tuple[SeparableChannel, ...],
+    field: Field,
+    per_system: Any,
+    *per_k: Any,
+) -> Any:
+    """The sum of `at_k(point, of_system, *per_k)` over the k-points of every system of a group.
+
+    As `over_group`, but nothing that grows with the number of k-points is kept. Results are
+    (system, ...), those of padded k-points must be zero.
+
+    Args:
+        at_k: a function of a point, of the system's part of `per_system` and of the point's.
+        group: systems and k-points.
+        separable: channels of the problem.
+        field: of the group's systems.
+        per_system: a pytree of arrays (system, ...).
+        per_k: pytrees of arrays (system, kpt, ...).
+    """
+    layout = group.layout
+
+    def one_system(
+        separable: tuple[SeparableChannel, ...],
+        tables: SystemTables,
+        k_points: Array,
+        field: Field,
+        of_system: Any,
+        *per_k: Any,
+    ) -> Any:
+        def everything(point: AtK, *per_k: Any) -> Any:
+            return at_k(point, of_system, *per_k)
+
+        arguments = tables, separable, field, k_points, group.n_chunks
+        at, chunks = _chunked(everything, *arguments, *per_k)
+
+        def of_chunk(chunk: Any) -> Any:
+            return jax.tree.map(lambda leaf: leaf.sum(axis=0), jax.vmap(at)(*chunk))
+
+        def add_chunk(total: Any, chunk: Any) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, total, of_chunk(chunk)), None
+
+        one_chunk = jax.tree.map(lambda leaf: leaf[0], chunks)
+        zeros = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(of_chunk, one_chunk)
+        )
+        return jax.lax.scan(add_chunk, zeros, chunks)[0]
+
+    def share(separable: tuple[SeparableChannel, ...], *arguments: Any) -> Any:
+        found = jax.vmap(partial(one_system, separable))(*arguments)
+        return found if layout is None else jax.lax.psum(found, layout.kpt_axes)
+
+    arguments = (separable, group.tables, group.k_points, field, per_system, *per_k)
+    if layout is None:
+        return share(*arguments)
+    whole, split = layout.per_system, layout.per_k
+    specs = (PartitionSpec(), group.table_specs(layout), split, whole, whole)
+    return spread(share, layout, (*specs, *(split for _ in per_k)), whole, *arguments)
+
+
+def _chunked(
+    at_k: Callable[..., Any],
+    tables: SystemTables,
+    separable: tuple[SeparableChannel, ...],
+    field: Field,
+    k_points: Float[Array, "kpt 3"],
+    n_chunks: int,
+    *per_k: Any,
+) -> tuple[Callable[..., Any], Any]:
+    """`at_k` as a function of what belongs to one k-point, and that of all, chunk after chunk."""
     sets = (tables.wave_integers, tables.wave_mask)
     own = sets if tables.own_sets else ()
 
@@ -166,14 +247,10 @@ def over_k(
         integers, mask = own or (leaf[0] for leaf in sets)
         return at_k(AtK(tables, separable, field, k_point, integers, mask), *rest)
 
-    arguments = (k_points, own, *per_k)
-    chunks = jax.tree.map(lambda leaf: leaf.reshape(n_chunks, -1, *leaf.shape[1:]), arguments)
-    found = jax.lax.map(lambda chunk: jax.vmap(at)(*chunk), chunks)
+    def in_chunks(leaf: Array) -> Array:
+        return leaf.reshape(n_chunks, leaf.shape[0] // n_chunks, *leaf.shape[1:])
 
-    def flat(leaf: Array) -> Array:
-        return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
-
-    return jax.tree.map(flat, found)
+    return at, jax.tree.map(in_chunks, (k_points, own, *per_k))
 
 
 def on_every_device(groups: tuple[SystemGroup, ...], per_group: tuple[Any, ...]) -> tuple[Any, ...]:

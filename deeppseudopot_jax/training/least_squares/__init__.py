@@ -1,0 +1,1 @@
+"""Levenberg-Marquardt: Jacobians by Hellmann-Feynman on shells, and damped steps."""

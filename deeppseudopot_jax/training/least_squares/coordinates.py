@@ -1,0 +1,68 @@
+"""The numbers that a step of least squares changes, as one flat vector."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.records import record
+
+_LONG_RANGE = "long_range"
+
+
+@record
+class Coordinates:
+    """All trainable numbers, but of a4 only what leaves every system as charged as it is.
+
+    `neutral` has an orthonormal basis of those changes of a4 as columns; None where a4 is fixed.
+    """
+
+    neutral: Float[Array, "species free"] | None
+
+    def size(self, trainable: dict) -> int:
+        """The number of coordinates."""
+        return int(self._flat_zeros(trainable)[0].size)
+
+    def moved(self, trainable: dict, step: Float[Array, " coordinate"]) -> dict:
+        """The trainable numbers after a step."""
+        template, unravel = self._flat_zeros(trainable)
+        change = unravel(step.astype(template.dtype))
+        if self.neutral is not None:
+            change = {**change, _LONG_RANGE: self.neutral @ change[_LONG_RANGE]}
+        flat, back = ravel_pytree(trainable)
+        moved: dict = back(flat + ravel_pytree(change)[0])
+        return moved
+
+    def values(self, trainable: dict) -> Float[Array, " coordinate"]:
+        """Where the trainable numbers stand, for their size alone."""
+        if self.neutral is not None:
+            inside = self.neutral.T @ trainable[_LONG_RANGE]
+            trainable = {**trainable, _LONG_RANGE: inside}
+        return ravel_pytree(trainable)[0]
+
+    def by_channel(
+        self, trainable: dict, flat: Float[Array, " coordinate"]
+    ) -> dict[str, Float[Array, "_"]]:
+        """The part of a vector that belongs to every channel."""
+        template, unravel = self._flat_zeros(trainable)
+        parts = unravel(flat.astype(template.dtype))
+        return {name: ravel_pytree(part)[0] for name, part in parts.items()}
+
+    def _flat_zeros(self, trainable: dict) -> tuple[Array, Callable[[Array], dict]]:
+        if self.neutral is not None:
+            zeros = jnp.zeros(self.neutral.shape[1], self.neutral.dtype)
+            trainable = {**trainable, _LONG_RANGE: zeros}
+        flat, unravel = ravel_pytree(trainable)
+        return jnp.zeros_like(flat), unravel
+
+
+def coordinates_of(composition: Float[Array, "system species"], trainable: dict) -> Coordinates:
+    """The coordinates of some trainable channels, for systems with these numbers of atoms."""
+    if _LONG_RANGE not in trainable:
+        return Coordinates(None)
+    counts = np.asarray(composition, np.float64)
+    _, sizes, rows = np.linalg.svd(counts)
+    rank = int(np.sum(sizes > sizes.max() * 1e-10))
+    return Coordinates(jnp.asarray(rows[rank:].T, composition.dtype))

@@ -1,0 +1,235 @@
+"""A cost around some parameters: residuals as linear functions of a step, and the gradient.
+
+J = (residuals by levels) (levels by inputs of H) (inputs by parameters). The middle factor is
+Hellmann-Feynman's, whatever the model is, and products are formed on the smallest side.
+"""
+
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from deeppseudopot_jax.costs.bands import BandErrors
+from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
+from deeppseudopot_jax.eigensolvers.interface import States
+from deeppseudopot_jax.observables.bands import bands_of_levels
+from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, hamiltonians, on_every_device
+from deeppseudopot_jax.observables.states import Levels
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
+from deeppseudopot_jax.training.least_squares.levels import (
+    OfLevels,
+    Sums,
+    derivatives_of_levels,
+    residuals_of_levels,
+    summed_rows,
+)
+from deeppseudopot_jax.training.least_squares.steps import Others, inputs_by_step, other_residuals
+from deeppseudopot_jax.training.trainable import Split, merge
+
+Side = Literal["residuals", "inputs", "parameters"]
+"""Where products of Jacobians are formed."""
+
+Columns = tuple[Int[Array, "_system _column"], ...]
+"""The inputs of H that the systems of every group have: no form factors of absent species."""
+
+_NEGLIGIBLE = 1e-15
+"""Eigenvalues of a Gram matrix over the largest that are rounding."""
+
+
+class Linearised(NamedTuple):
+    """A cost F = |r + J x|^2 + penalties near x = 0, in double precision.
+
+    `rows` and `residuals` have the J^T J and J^T r of all residuals, but may be fewer. Where there
+    are more of them than coordinates, `normal` is J^T J and both are None. `gradient` is half that
+    of F, and `beside` what of it is not rows^T residuals: penalties, and rounding.
+    """
+
+    rows: Float[Array, "row coordinate"] | None
+    residuals: Float[Array, " row"] | None
+    normal: Float[Array, "coordinate coordinate"] | None
+    gradient: Float[Array, " coordinate"]
+    beside: Float[Array, " coordinate"]
+    column_norms: Float[Array, " coordinate"]
+
+
+def columns_of(problem: Problem) -> Columns:
+    """The inputs of H that occur, for `linearised`."""
+    counts = np.asarray(problem.composition)
+    found = []
+    for group in problem.groups:
+        n_shells, n_species = group.tables.shell_radii.shape[-1], counts.shape[1]
+        members = counts[list(group.members)]
+        present = np.argsort(-members, axis=1, kind="stable")[:, : (members > 0).sum(axis=1).max()]
+        first = n_species * np.arange(n_shells)
+        shells = (first[None, :, None] + present[:, None, :]).reshape(len(members), -1)
+        n_atoms = group.tables.atom_mask.shape[-1]
+        n_strengths = 3 * n_atoms if problem.channels.separable else 0
+        strengths = n_shells * n_species + np.arange(n_strengths)
+        strengths = np.broadcast_to(strengths, (len(members), n_strengths))
+        found.append(jnp.asarray(np.concatenate([shells, strengths], axis=1)))
+    return tuple(found)
+
+
+def side_of(problem: Problem, columns: Columns, n_coordinates: int) -> Side:
+    """The smallest of the three sides."""
+    sizes: dict[Side, int] = {
+        "residuals": sum(group.n_levels * sum(group.n_k) for group in problem.groups),
+        "inputs": sum(of_group.size for of_group in columns),
+        "parameters": n_coordinates,
+    }
+    return min(sizes, key=lambda side: sizes[side])
+
+
+@partial(jax.jit, static_argnames="side")
+def linearised(
+    cost: Cost,
+    problem: Problem,
+    frozen: Parameters,
+    trainable: dict,
+    coordinates: Coordinates,
+    columns: Columns,
+    states: tuple[States, ...],
+    side: Side,
+) -> tuple[Float[Array, " term"], Linearised]:
+    """What the terms of a cost add at solved states, and the cost around these parameters.
+
+    Args:
+        cost: its terms are sums of squares, its penalties enter by their gradients.
+        problem: from `build_problem`.
+        frozen: what is not trained.
+        trainable: where the cost is linearised.
+        coordinates: of a step.
+        columns: from `columns_of`.
+        states: the solved states of these parameters.
+        side: from `side_of`.
+    """
+
+    def params_at(step: Array) -> Parameters:
+        return merge(Split(coordinates.moved(trainable, step), frozen))
+
+    start = jnp.zeros(coordinates.size(trainable), problem.dtype)
+    params = params_at(start)
+    pairs = zip(problem.groups, states, strict=True)
+    found = tuple(of_group.energies[..., : group.n_levels] for group, of_group in pairs)
+    levels: Levels = on_every_device(problem.groups, found)
+    evaluated = Evaluated(bands_of_levels(problem, levels))
+    values = cost.values(problem, params, evaluated)
+
+    measures = [term.measure for term in cost.terms if isinstance(term, BandErrors)]
+    rest = [term for term in cost.terms if not isinstance(term, BandErrors)]
+
+    def rest_at(levels: Levels, step: Array) -> Array:
+        known, params = Evaluated(bands_of_levels(problem, levels)), params_at(step)
+        return joined([term.residuals(problem, params, known) for term in rest], problem.dtype)
+
+    def penalties_at(step: Array) -> Array:
+        found = (penalty.value(problem, params_at(step)) for penalty in cost.penalties)
+        return sum(found, jnp.zeros((), problem.dtype))
+
+    of_levels = residuals_of_levels(problem, measures, levels)
+    others = other_residuals(rest_at, levels, start)
+    inputs = inputs_by_step(problem, params_at, start)
+    penalty_gradient = 0.5 * jax.grad(penalties_at)(start).astype(jnp.float64)
+    everywhere = hamiltonians(problem, params)
+    if side == "residuals":
+        of_bands = _all_rows(everywhere, states, of_levels, others, inputs)
+    else:
+        of_bands = _summed(everywhere, states, of_levels, others, inputs, columns, side)
+    return values, _joined(of_bands, penalty_gradient)
+
+
+class _Parts(NamedTuple):
+    """Rows with their residuals; J^T J of others as a matrix, and J^T r of all of them."""
+
+    rows: Array
+    residuals: Array
+    normal: Array | None
+    gradient: Array
+
+
+def _all_rows(
+    everywhere: Hamiltonians,
+    states: tuple[States, ...],
+    of_levels: tuple[OfLevels, ...],
+    others: Others,
+    inputs: tuple[Array, ...],
+) -> _Parts:
+    """Every residual with its row."""
+    rows, residuals, other_rows = [], [], others.by_step.astype(jnp.float64)
+    for index, of_group in enumerate(of_levels):
+        derivatives = derivatives_of_levels(everywhere, index, states[index])
+        by_step = jnp.einsum("sklu,sup->sklp", derivatives, inputs[index]).astype(jnp.float64)
+        maps = of_group.maps.astype(jnp.float64)
+        rows.append(jnp.einsum("skrl,sklp->skrp", maps, by_step).reshape(-1, by_step.shape[-1]))
+        residuals.append(of_group.residuals.astype(jnp.float64).ravel())
+        by_levels = others.by_levels[index].astype(jnp.float64)
+        other_rows += jnp.einsum("oskl,sklp->op", by_levels, by_step)
+    all_rows = jnp.concatenate([*rows, other_rows])
+    found = jnp.concatenate([*residuals, others.residuals.astype(jnp.float64)])
+    return _Parts(all_rows, found, None, all_rows.T @ found)
+
+
+def _summed(
+    everywhere: Hamiltonians,
+    states: tuple[States, ...],
+    of_levels: tuple[OfLevels, ...],
+    others: Others,
+    inputs: tuple[Array, ...],
+    columns: Columns,
+    side: Side,
+) -> _Parts:
+    """Normal equations over the k-points, in the inputs of H or in the coordinates."""
+    n_coordinates = others.by_step.shape[1]
+    rows, residuals, other_rows = [], [], others.by_step.astype(jnp.float64)
+    gradient = jnp.zeros(n_coordinates)
+    normal = None if side == "inputs" else jnp.zeros((n_coordinates, n_coordinates))
+    for index, of_group in enumerate(of_levels):
+        by_levels = jnp.moveaxis(others.by_levels[index], 0, 2)
+        projected = None if side == "inputs" else inputs[index]
+        sums: Sums = jax.tree.map(
+            lambda leaf: leaf.astype(jnp.float64),
+            summed_rows(everywhere, index, states[index], of_group, by_levels, projected),
+        )
+        if normal is not None:
+            normal += sums.normal.sum(axis=0)
+            gradient += sums.gradient.sum(axis=0)
+            other_rows += sums.others.sum(axis=0)
+            continue
+        by_step = inputs[index].astype(jnp.float64)
+        gradient += jnp.einsum("su,sup->p", sums.gradient, by_step)
+        other_rows += jnp.einsum("sou,sup->op", sums.others, by_step)
+        factors, found = jax.vmap(_factor)(sums.normal, sums.gradient, columns[index])
+        chosen = jax.vmap(lambda matrix, rows: matrix[rows])(by_step, columns[index])
+        rows.append((factors @ chosen).reshape(-1, n_coordinates))
+        residuals.append(found.ravel())
+    other_residuals = others.residuals.astype(jnp.float64)
+    all_rows = jnp.concatenate([*rows, other_rows])
+    found = jnp.concatenate([*residuals, other_residuals])
+    return _Parts(all_rows, found, normal, gradient + other_rows.T @ other_residuals)
+
+
+def _factor(normal: Array, gradient: Array, columns: Array) -> tuple[Array, Array]:
+    """F and r with F^T F = normal and F^T r = gradient, as many rows as columns."""
+    sizes, vectors = jnp.linalg.eigh(normal[columns][:, columns])
+    known = sizes > _NEGLIGIBLE * sizes[-1]
+    roots = jnp.sqrt(jnp.where(known, sizes, 1.0))
+    residuals = jnp.where(known, (vectors.T @ gradient[columns]) / roots, 0.0)
+    return jnp.where(known, roots, 0.0)[:, None] * vectors.T, residuals
+
+
+def _joined(parts: _Parts, penalty_gradient: Array) -> Linearised:
+    """The cost around some parameters; a square matrix where there are more rows than columns."""
+    rows, residuals, normal, gradient = parts
+    gradient = gradient + penalty_gradient
+    if normal is None and rows.shape[0] <= rows.shape[1]:
+        beside = gradient - rows.T @ residuals
+        norms = jnp.sqrt(jnp.sum(rows**2, axis=0))
+        return Linearised(rows, residuals, None, gradient, beside, norms)
+    whole = rows.T @ rows if normal is None else normal + rows.T @ rows
+    norms = jnp.sqrt(jnp.diagonal(whole))
+    return Linearised(None, None, whole, gradient, gradient, norms)

@@ -1,0 +1,69 @@
+"""How the inputs of H, and residuals beside those of the bands, follow a step of the parameters."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.hamiltonian.assemble import scaled_strengths
+from deeppseudopot_jax.hamiltonian.tables import SystemTables
+from deeppseudopot_jax.observables.hamiltonians import on_every_device
+from deeppseudopot_jax.observables.states import Levels
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.potentials.compose import v_of_q
+from deeppseudopot_jax.problem import Problem
+
+ParamsAt = Callable[[Array], Parameters]
+"""The parameters after a step."""
+
+_ROWS_AT_A_TIME = 16
+"""Of residuals that are differentiated in reverse; bounds their memory."""
+
+
+class Others(NamedTuple):
+    """Residuals beside those of the bands; their derivatives at fixed parameters (per Ha), and at
+    fixed levels of the undeformed crystals."""
+
+    residuals: Float[Array, " other"]
+    by_levels: tuple[Float[Array, "other _system _kpt _level"], ...]
+    by_step: Float[Array, "other coordinate"]
+
+
+def other_residuals(
+    residuals_at: Callable[[Levels, Array], Array], levels: Levels, start: Array
+) -> Others:
+    """Differentiate `residuals_at(levels, step)`, row after row."""
+    residuals, pullback = jax.vjp(residuals_at, levels, start)
+    unit = jnp.eye(len(residuals), dtype=residuals.dtype)
+    if len(residuals) == 0:
+        nothing = jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), levels)
+        return Others(residuals, nothing, jnp.zeros((0, len(start)), start.dtype))
+    by_levels, by_step = jax.lax.map(pullback, unit, batch_size=_ROWS_AT_A_TIME)
+    return Others(residuals, by_levels, by_step)
+
+
+def inputs_by_step(
+    problem: Problem, params_at: ParamsAt, start: Float[Array, " coordinate"]
+) -> tuple[Float[Array, "_system _input coordinate"], ...]:
+    """The derivatives of the inputs of H of every group with respect to a step.
+
+    Those of form factors are taken q by q, so that a network is differentiated at one q at a time.
+    """
+    gamma = problem.channels.long_range_gamma
+
+    def form_factors(step: Array, q: Array) -> Array:
+        return v_of_q(problem.local, params_at(step), q[None], gamma)[0]
+
+    def strengths(step: Array, tables: SystemTables) -> Array:
+        found = scaled_strengths(tables, problem.channels, params_at(step), tables.volume)
+        return jnp.concatenate([jnp.zeros(0, problem.dtype), *(part.ravel() for part in found)])
+
+    def of_system(tables: SystemTables) -> Array:
+        shells = jax.vmap(jax.jacrev(form_factors), (None, 0))(start, tables.shell_radii)
+        of_strengths = jax.jacrev(strengths)(start, tables)
+        return jnp.concatenate([shells.reshape(-1, len(start)), of_strengths])
+
+    found = tuple(jax.vmap(of_system)(group.tables) for group in problem.groups)
+    return on_every_device(problem.groups, found)
