@@ -46,7 +46,7 @@ def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
         if found is None:
             problems.append(f"{key} is missing")
         elif found.shape != asked.shape or not np.allclose(found, asked, rtol=_SAME, atol=0.0):
-            problems.append(f"{key} is {_spelled(found)}, the inputs ask for {_spelled(asked)}")
+            problems.append(f"{key} are {_spelled(found)}, the inputs ask for {_spelled(asked)}")
     fan_in = model.features.n
     for i, width in enumerate(model.widths):
         params[f"linear_{i}"] = {"kernel": take(f"{linear}.{i}.weight", width, fan_in).T}
