@@ -249,7 +249,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_whole_run_and_the_next_one(tmp_path, name):
+def test_a_whole_run_and_what_can_start_from_it(tmp_path, name):
     config = CONFIGS[name] + TRAINING + "max_num_epochs = 2\n"
     folder = make_inputs(tmp_path / "inputs", config)
     run(folder, tmp_path / "results")

@@ -16,7 +16,7 @@ from deeppseudopot_jax.training.optimizers import scale_by_adam, staircase
 _OPTIMIZERS = {"adam": scale_by_adam, "sgd": optax.identity}
 """At PyTorch's defaults: adam_beta1, adam_beta2 and sgd_momentum belong to gradient training."""
 _SMALLEST_SINGULAR_VALUE = 1e-3
-"""Of the largest: that of splines is 0.1, smaller ones belong to q that the curves do not reach."""
+"""Of the largest: splines have 0.07 or more, less belongs to q that the curves do not reach."""
 _SMALL_Q = 1.0
 _SMALL_Q_WEIGHT = 10.0
 
