@@ -1,5 +1,6 @@
 """A fitting problem: everything that does not depend on the parameters, built once."""
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -24,7 +25,6 @@ from deeppseudopot_jax.potentials.compose import LocalModel
 from deeppseudopot_jax.potentials.networks import network_model
 from deeppseudopot_jax.potentials.zunger import ZungerModel
 from deeppseudopot_jax.records import record, static
-from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import Bundle, SystemInput
 
 Precision = Literal["float64", "float32"]
@@ -129,7 +129,7 @@ def on_the_host(
 ) -> Problem:
     """What `build_problem` builds, still in NumPy: for `distribute`, which places it once."""
     settings = bundle.settings
-    model = local_model(settings, local, len(bundle.species))
+    model = local_model(bundle, local)
     if precision not in ("float64", "float32"):
         raise ValueError(f"precision = {precision!r}: legal are 'float64' and 'float32'")
     dtype = jnp.dtype(precision)
@@ -199,13 +199,14 @@ def distribute(problem: Problem, replicas: int = 1) -> Problem:
     return replace(rest, groups=groups)
 
 
-def local_model(settings: Settings, local: LocalName | None, n_species: int) -> LocalModel:
+def local_model(bundle: Bundle, local: LocalName | None = None) -> LocalModel:
     """The short-range local model by its name, or as `build_problem` chooses it."""
-    name = local or ("zunger" if settings.trains_coefficients else "network")
+    name = local or ("zunger" if bundle.settings.trains_coefficients else "network")
+    n_species = len(bundle.species)
     if name == "zunger":
         return ZungerModel(n_species)
     if name == "network":
-        return network_model(settings, n_species)
+        return network_model(bundle.settings, n_species, _largest_difference(bundle))
     raise ValueError(f"local = {local!r}: legal are 'network' and 'zunger'")
 
 
@@ -215,6 +216,12 @@ def _largest_wave_vector(system: SystemInput) -> float:
     k_lengths = np.linalg.norm(system.k_points @ reciprocal, axis=1)
     cell = np.linalg.norm(reciprocal, axis=1).max()
     return float(np.sqrt(2.0 * system.max_kinetic_energy) + max(k_lengths.max(), cell))
+
+
+def _largest_difference(bundle: Bundle) -> float:
+    """Bound on |G - G'| (Bohr^-1) of all systems, rounded up to a tenth: 2 sqrt(2 maxKE)."""
+    energy = max(system.max_kinetic_energy for system in bundle.systems)
+    return math.ceil(20.0 * math.sqrt(2.0 * energy)) / 10.0
 
 
 def _target(system: SystemInput, dtype: jnp.dtype) -> Target:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+NumberOfKnots = Annotated[int, Field(ge=3)]  # with fewer no spline of degree 3 ends smoothly
 
 OptimizerName = Literal[
     "adam", "sgd", "asgd", "lbfgs", "adadelta", "adagrad", "adamw", "sparseadam", "adamax",
@@ -55,6 +56,9 @@ class Settings(BaseModel):
     decay_center: float | None = Field(None, alias="PPmodel_decay_center")
     gaussian_std: PositiveFloat | None = Field(None, alias="PPmodel_gaussian_std")
     scale: tuple[float, ...] | None = Field(None, alias="PPmodel_scale")
+    n_frequencies: PositiveInt | None = Field(None, alias="PPmodel_n_frequencies")
+    model_range: PositiveFloat | None = Field(None, alias="PPmodel_range")
+    n_knots: NumberOfKnots | None = Field(None, alias="PPmodel_n_knots")
 
     # penalties on v(q); off while the strength is not positive
     tail_start: float | None = Field(None, alias="penalize_starting")
@@ -117,6 +121,11 @@ class Settings(BaseModel):
         """Whether the Zunger coefficients themselves are the local potential (ZeroFunction)."""
         return self.model == "ZeroFunction"
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether v(q) is linear in its weights: no hidden layers, fits to curves are solved."""
+        return self.model == "BSpline"
+
     def changed(self) -> dict[str, str]:
         """Every key that is not at its default and its value, both as NN_config.par spells them."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
@@ -174,7 +183,12 @@ def rule_violations(settings: Settings) -> list[Violation]:
     for active, field, reason, needs in (
         (settings.max_epochs > 0, "max_epochs", "max_num_epochs > 0", _GRADIENT_NEEDS),
         (settings.monte_carlo, "monte_carlo", "mc_bool = 1", _MONTE_CARLO_NEEDS),
-        (settings.init_epochs > 0, "init_epochs", "init_Zunger_num_epochs > 0", _INIT_NEEDS),
+        (
+            settings.init_epochs > 0 and not settings.is_linear,
+            "init_epochs",
+            "init_Zunger_num_epochs > 0",
+            _INIT_NEEDS,
+        ),
         (settings.tail_strength > 0, "tail_strength", "penalize_lambda > 0", ["tail_start"]),
         (
             settings.magnitude_strength > 0,
@@ -183,7 +197,7 @@ def rule_violations(settings: Settings) -> list[Violation]:
             ["magnitude_threshold"],
         ),
         (
-            not settings.trains_coefficients,
+            not (settings.trains_coefficients or settings.is_linear),
             "model",
             f"PPmodel = {settings.model}",
             ["hidden_layers"],

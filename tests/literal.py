@@ -115,8 +115,11 @@ def network(
     activation: str,
     batch_norm: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]] | None = None,
 ) -> Array:
-    """Perceptron v(q) in Ha Bohr^3, (n,) -> (n, n_species), each weight of shape (out, in)."""
-    x = np.reshape(np.asarray(q, dtype=float), (-1, 1))
+    """Perceptron v(q) in Ha Bohr^3, (n,) -> (n, n_species), each weight of shape (out, in).
+
+    Features of q, (n, n_features), may stand for q.
+    """
+    x = np.reshape(np.asarray(q, dtype=float), (len(q), -1))
     last = len(weights) - 1
     for layer, (weight, shift) in enumerate(zip(weights, biases, strict=True)):
         x = x @ np.asarray(weight, dtype=float).T + np.asarray(shift, dtype=float)

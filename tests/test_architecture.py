@@ -109,7 +109,7 @@ def test_training_and_monte_carlo_do_not_know_each_other():
 
 
 def test_reading_bundles_needs_records_and_the_names_of_the_models_only():
-    allowed = {*LAYERS[0], "parameters", "potentials.networks"}  # where a0 to a8 stand
+    allowed = {*LAYERS[0], "parameters", "potentials.catalogue"}  # where a0 to a8 stand
     for module in TREES:
         if module.startswith("files.bundle"):
             others = {name for name in own_imports(module) if layer(name) != layer(module)}

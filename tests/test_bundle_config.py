@@ -5,6 +5,7 @@ from bundle_samples import GOOD, problems, read
 from pydantic import ValidationError
 
 from deeppseudopot_jax.files.bundle.config import MODEL_NEEDS
+from deeppseudopot_jax.potentials.catalogue import CATALOGUE
 from deeppseudopot_jax.settings import Settings
 
 BASE = GOOD["NN_config.par"]  # three lines: what a test adds stands on line 4
@@ -34,6 +35,15 @@ def test_all_keys_have_their_values(tmp_path):
         ("qmax = 1d1", "bad value of qmax; found '1d1'; legal: a number > 0"),
         ("seed = 1.5", "bad value of seed; found '1.5'; legal: a whole number >= 0"),
         ("seed = -1", "bad value of seed; found '-1'; legal: a whole number >= 0"),
+        (
+            "PPmodel_n_knots = 2",
+            "bad value of PPmodel_n_knots; found '2'; legal: a whole number >= 3",
+        ),
+        (
+            "PPmodel_n_frequencies = 0",
+            "bad value of PPmodel_n_frequencies; found '0'; legal: a whole number > 0",
+        ),
+        ("PPmodel_range = -8", "bad value of PPmodel_range; found '-8'; legal: a number > 0"),
         ("SObool = True", "bad value of SObool; found 'True'; legal: 0 or 1"),
         ("SObool = 2", "bad value of SObool; found '2'; legal: 0 or 1"),
         (
@@ -69,12 +79,13 @@ def test_a_required_key_is_missed(tmp_path, key):
     assert problem.startswith(f"NN_config.par: the key {key} is missing; legal: ")
 
 
-def test_hidden_layers_are_needed_by_all_but_the_zero_function(tmp_path):
+def test_hidden_layers_are_needed_by_all_networks(tmp_path):
     text = BASE.replace("hiddenLayers = 4 3\n", "")
     assert problems(tmp_path / "a", NN_config=text) == [
         "NN_config.par:1: PPmodel = Net_relu needs the key hiddenLayers"
     ]
-    assert not problems(tmp_path / "b", NN_config=text.replace("Net_relu", "ZeroFunction"))
+    for model in ("ZeroFunction", "BSpline\nPPmodel_n_knots = 3"):
+        assert not problems(tmp_path / "b", NN_config=text.replace("Net_relu", model))
 
 
 @pytest.mark.parametrize("value", ["4 0", "4 2.5", "4,3", "-4"])
@@ -135,19 +146,28 @@ def test_all_problems_of_the_file_are_told_at_once(tmp_path):
 @pytest.mark.parametrize(("model", "needs"), MODEL_NEEDS.items())
 def test_every_model_is_legal_and_asks_for_its_options(tmp_path, model, needs):
     text = f"PPmodel = {model}\nhiddenLayers = 4\nnSystem = 1\n"
-    keys = [f"PPmodel_{option}" for option in needs]
+    keys = [str(Settings.model_fields[option].alias) for option in needs]
     found = problems(tmp_path / "bare", NN_config=text)
     assert found == [f"NN_config.par:1: PPmodel = {model} needs the key {key}" for key in keys]
-    options = "".join(f"{key} = 1 {'2' * (key == 'PPmodel_scale')}\n" for key in keys)
+    options = "".join(f"{key} = 3 {'2' * (key == 'PPmodel_scale')}\n" for key in keys)
     assert read(tmp_path / "full", NN_config=text + options).notes == ()
 
 
-def test_there_are_29_models_and_their_names_decide_their_options():
-    assert len(MODEL_NEEDS) == 29
+def test_there_are_32_models_and_their_names_decide_their_options():
+    assert len(MODEL_NEEDS) == 32
     for model, needs in MODEL_NEEDS.items():
         assert ("decay_center" in needs) == (model == "Net_relu_xavier_decay")
         assert ("gaussian_std" in needs) == model.endswith("_decayGaussian")
         assert ("scale" in needs) == ("_scale_" in model)
+        for option in ("n_frequencies", "model_range"):
+            assert (option in needs) == ("_fourier_" in model)
+        assert ("n_knots" in needs) == (model == "BSpline")
+
+
+def test_the_settings_know_which_models_are_linear():
+    for model, spec in CATALOGUE.items():
+        settings = Settings(model=model, hidden_layers=(4,), n_systems=1)
+        assert settings.is_linear == spec.linear
 
 
 def test_an_unknown_model_is_refused_with_a_suggestion(tmp_path):

@@ -26,6 +26,7 @@ INITIAL_FIT = {
 MONTE_CARLO = {"monte_carlo": True, "mc_iterations": 5, "mc_fraction": 0.1, "mc_beta": 2.0}
 TEMPERING = {"mc_replicas": 3, "mc_betas": (3.0, 2.0, 1.0), "mc_burn_in": 2}
 NETWORK = {"model": "Net_relu", "hidden_layers": (4,)}
+SPLINE = {"model": "BSpline", "n_knots": 9}
 STATE = {"model_state": {}, "optimizer_state": {}}
 
 
@@ -65,6 +66,12 @@ def test_every_setting_has_its_place_in_the_table():
         ({"hidden_layers": (3,)}, "hiddenLayers", "no weights"),
         (NETWORK | {"decay_rate": 1.0}, "PPmodel_decay_rate", "PPmodel = Net_relu"),
         ({"scale": (1.0,)}, "PPmodel_scale", "PPmodel = ZeroFunction"),
+        (NETWORK | {"n_frequencies": 4}, "PPmodel_n_frequencies", "PPmodel = Net_relu"),
+        (NETWORK | {"model_range": 8.0}, "PPmodel_range", "PPmodel = Net_relu"),
+        (NETWORK | {"n_knots": 9}, "PPmodel_n_knots", "PPmodel = Net_relu"),
+        (SPLINE | {"hidden_layers": (3,)}, "hiddenLayers", "linear in its weights"),
+        (SPLINE | INITIAL_FIT, "init_Zunger_optimizer_lr", "solved without steps"),
+        (SPLINE | INITIAL_FIT | {"seed": 3}, "seed", "no random numbers"),
         ({"tail_start": 3.0}, "penalize_starting", "penalize_lambda is not positive"),
         ({"tail_strength": -1.0}, "penalize_lambda", "not positive"),
         ({"magnitude_threshold": 3.0}, "penalize_mag_threshold", "mag_lambda is not positive"),
@@ -118,6 +125,13 @@ def test_keys_of_monte_carlo_with_effect_are_not():
     options = MonteCarloOptions("mcOpts1.par", (2.0, 1.0), (3, 3), (1.0, 1.0), 9)
     by_file = made({"monte_carlo_options": (options,)}, **MONTE_CARLO)
     assert "mcOpts*.par says it" in about(by_file, "mc_iter")
+
+
+def test_keys_of_a_linear_model_with_effect_are_not():
+    fitted = made(**SPLINE, init_epochs=1, seed=3, init_log_gradients=True)
+    assert not about(fitted, "init_Zunger_num_epochs") and not about(fitted, "PPmodel_n_knots")
+    assert not about(fitted, "init_Zunger_printGrad")
+    assert not about(made(**SPLINE, seed=3), "seed")
 
 
 def test_switches_that_are_off_ask_for_nothing():

@@ -12,10 +12,11 @@ from samples import bundle_of, random_system
 
 from deeppseudopot_jax import build_problem, initial_params
 from deeppseudopot_jax.files.torch_pickle import read_state_dict
-from deeppseudopot_jax.potentials.networks import CATALOGUE, EnvelopeOptions, NetworkModel
+from deeppseudopot_jax.potentials.catalogue import CATALOGUE, ModelOptions
+from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict, to_state_dict
 
-OPTIONS = EnvelopeOptions(1.5, 6.0, 2.0, (1.0, 2.0, 3.0))
+OPTIONS = ModelOptions(1.5, 6.0, 2.0, (1.0, 2.0, 3.0))
 KEY = jax.random.key(7)
 NORMED = "Net_relu_xavier_BN_dropout_decayGaussian"
 
@@ -25,14 +26,19 @@ def small(name: str, dropout_rate: float = 0.0) -> NetworkModel:
     return NetworkModel(name, (7, 5), 3, OPTIONS, dropout_rate)
 
 
-@pytest.mark.parametrize("name", sorted(CATALOGUE))
+OWN = {
+    "Net_fourier_celu_HeInit_decayGaussian", "Net_fourier_tanh_xavier_decayGaussian", "BSpline",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE.keys() - OWN))
 def test_golden_outputs(golden, name):
     reference = json.loads((golden / "models" / "models.json").read_text())
-    assert set(reference["models"]) == set(CATALOGUE)
+    assert set(reference["models"]) == CATALOGUE.keys() - OWN
     entry = reference["models"][name]
     keywords = {k: tuple(v) if k == "scale" else v for k, v in entry["kwargs"].items()}
     _, *hidden, n_species = reference["layers"]
-    model = NetworkModel(name, tuple(hidden), n_species, EnvelopeOptions(**keywords))
+    model = NetworkModel(name, tuple(hidden), n_species, ModelOptions(**keywords))
     state = read_state_dict(golden / "models" / f"{name}.pth")
     variables = from_state_dict(model, state)
     found = model.apply(variables, jnp.array(reference["q"]))

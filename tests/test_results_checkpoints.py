@@ -7,13 +7,26 @@ import pytest
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.results.checkpoints import write_adam_state, write_model
 from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict
+from deeppseudopot_jax.potentials.catalogue import ModelOptions
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict
 
 
-@pytest.mark.parametrize("name", ["Net_relu_HeInit", "Net_He_BN", "ZeroFunction"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Net_relu_HeInit",
+        "Net_He_BN",
+        "Net_fourier_celu_HeInit_decayGaussian",
+        "BSpline",
+        "ZeroFunction",
+    ],
+)
 def test_a_network_comes_back_exactly(tmp_path, name):
-    model = NetworkModel(name, (5, 4), 2)
+    options = ModelOptions(
+        gaussian_std=2.0, n_frequencies=3, model_range=8.0, n_knots=6, largest_q=5.0
+    )
+    model = NetworkModel(name, (5, 4), 2, options)
     variables = jax.tree.map(np.asarray, model.init(jax.random.key(0)))
     write_model(ResultsFolder(tmp_path / "results"), "final", model, variables)
     state = read_state_dict(tmp_path / "results" / "final_PPmodel.pth")

@@ -4,6 +4,9 @@ import numpy as np
 
 from deeppseudopot_jax.potentials.networks import NetworkModel
 
+_SAME = 1e-6
+"""Buffers that differ by less, relative to their size, are those of another precision."""
+
 
 def _names(model: NetworkModel) -> tuple[str, str]:
     """Prefixes of the linear layers and of the batch norms of a model's state dict."""
@@ -11,11 +14,16 @@ def _names(model: NetworkModel) -> tuple[str, str]:
     return f"{wrapper}{model.spec.layers}", f"{wrapper}hidden_bn"
 
 
+def _spelled(numbers: np.ndarray) -> str:
+    return f"{numbers.size} numbers " + np.array2string(numbers, precision=6, threshold=6)
+
+
 def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
     """Flax variables from a PyTorch state dict.
 
     Raises:
-        ValueError: naming every key that is missing, left over or of the wrong shape.
+        ValueError: naming every key that is missing, left over or of the wrong shape, and knots or
+            frequencies that are not those of the model.
     """
     linear, norm = _names(model)
     remaining = dict(state)
@@ -33,12 +41,17 @@ def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
 
     params: dict = {}
     statistics: dict = {}
-    fan_in = 1
+    for key, asked in model.features.buffers.items():
+        found = remaining.pop(key, None)
+        if found is None:
+            problems.append(f"{key} is missing")
+        elif found.shape != asked.shape or not np.allclose(found, asked, rtol=_SAME, atol=0.0):
+            problems.append(f"{key} are {_spelled(found)}, the inputs ask for {_spelled(asked)}")
+    fan_in = model.features.n
     for i, width in enumerate(model.widths):
-        params[f"linear_{i}"] = {
-            "kernel": take(f"{linear}.{i}.weight", width, fan_in).T,
-            "bias": take(f"{linear}.{i}.bias", width),
-        }
+        params[f"linear_{i}"] = {"kernel": take(f"{linear}.{i}.weight", width, fan_in).T}
+        if not model.spec.linear:
+            params[f"linear_{i}"]["bias"] = take(f"{linear}.{i}.bias", width)
         if model.spec.batch_norm:
             scale, shift, mean, variance = (
                 take(f"{norm}.{i}.{part}", width)
@@ -51,7 +64,7 @@ def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
         fan_in = width
     problems += [f"{key} is not part of {model.name}" for key in remaining]
     if problems:
-        layers = " ".join(str(width) for width in (1, *model.widths))
+        layers = " ".join(str(width) for width in (model.features.n, *model.widths))
         raise ValueError(
             f"the weights do not fit PPmodel = {model.name} with layers {layers}: "
             + "; ".join(problems)
@@ -63,12 +76,13 @@ def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
 def to_state_dict(model: NetworkModel, variables: dict) -> dict[str, np.ndarray]:
     """The PyTorch state dict of flax variables; inverse of `from_state_dict`."""
     linear, norm = _names(model)
-    state: dict[str, np.ndarray] = {}
+    state = dict(model.features.buffers)
     norms: dict[str, np.ndarray] = {}
     for i, width in enumerate(model.widths):
         layer = variables["params"][f"linear_{i}"]
         state[f"{linear}.{i}.weight"] = np.ascontiguousarray(np.asarray(layer["kernel"]).T)
-        state[f"{linear}.{i}.bias"] = np.asarray(layer["bias"])
+        if not model.spec.linear:
+            state[f"{linear}.{i}.bias"] = np.asarray(layer["bias"])
         if model.spec.batch_norm:
             affine = variables["params"].get(f"norm_{i}", {})
             running = variables["batch_stats"].get(f"norm_{i}", {})

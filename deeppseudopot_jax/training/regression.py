@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
@@ -14,6 +15,8 @@ from deeppseudopot_jax.training.optimizers import scale_by_adam, staircase
 
 _OPTIMIZERS = {"adam": scale_by_adam, "sgd": optax.identity}
 """At PyTorch's defaults: adam_beta1, adam_beta2 and sgd_momentum belong to gradient training."""
+_SMALLEST_SINGULAR_VALUE = 1e-3
+"""Of the largest: splines have 0.07 or more, less belongs to q that the curves do not reach."""
 _SMALL_Q = 1.0
 _SMALL_Q_WEIGHT = 10.0
 
@@ -46,13 +49,53 @@ def analytic_curves(q: Float[Array, " q"], v: Float[Array, "q species"]) -> Curv
 def fit_curves(
     model: NetworkModel, variables: dict, curves: Curves, settings: Settings
 ) -> Iterator[RegressionStage]:
-    """Train a network on curves, one stage per init_Zunger_plotEvery epochs.
+    """Fit a network to curves v(q), in a way that suits it.
 
-    The cost is the weighted mean squared error; the learning rate is multiplied by
-    init_Zunger_scheduler_gamma after every stage. Batch norms and dropout are in training mode.
+    The cost is the weighted mean squared error. Where v(q) is linear in the weights they are solved
+    for, which is a single stage of one epoch; else they are trained.
 
     Raises:
         ValueError: if a key of the fit is missing.
+    """
+    if model.spec.linear:
+        return iter([_solved(model, variables, curves)])
+    return _trained(model, variables, curves, settings)
+
+
+def _cost(
+    parameters: dict, rest: dict, model: NetworkModel, curves: Curves, key: Array
+) -> tuple[Array, dict]:
+    """The weighted mean squared error and the updated variables."""
+    v, updated = model.apply_training({**rest, "params": parameters}, curves.q, key)
+    return jnp.mean(curves.weights[:, None] * (v - curves.v) ** 2), updated
+
+
+_cost_and_gradient = jax.value_and_grad(_cost, has_aux=True)
+
+
+def _solved(model: NetworkModel, variables: dict, curves: Curves) -> RegressionStage:
+    """The weights of smallest cost, of several the shortest: those of no consequence are 0."""
+    root = np.sqrt(np.asarray(curves.weights, np.float64))[:, None]
+    features = np.asarray(model.features(curves.q), np.float64)
+    kernel = np.linalg.lstsq(
+        root * features, root * np.asarray(curves.v, np.float64), _SMALLEST_SINGULAR_VALUE
+    )[0]
+    found = {"linear_0": {"kernel": jnp.asarray(kernel, curves.v.dtype)}}
+    costs, norms = [], []
+    for parameters in (variables["params"], found):
+        (cost, _), gradient = _cost_and_gradient(parameters, {}, model, curves, jax.random.key(0))
+        costs.append(cost)
+        norms.append(optax.tree.norm(gradient))
+    return RegressionStage(1, jnp.stack(costs), jnp.stack(norms), {"params": found})
+
+
+def _trained(
+    model: NetworkModel, variables: dict, curves: Curves, settings: Settings
+) -> Iterator[RegressionStage]:
+    """One stage per init_Zunger_plotEvery epochs.
+
+    The learning rate is multiplied by init_Zunger_scheduler_gamma after every stage. Batch norms
+    and dropout are in training mode.
     """
     rate, gamma = settings.init_learning_rate, settings.init_scheduler_gamma
     every = settings.init_plot_every
@@ -63,15 +106,11 @@ def fit_curves(
         optax.scale_by_learning_rate(staircase(rate, gamma, every)),
     )
 
-    def cost(parameters: dict, rest: dict, key: Array) -> tuple[Array, dict]:
-        v, updated = model.apply_training({**rest, "params": parameters}, curves.q, key)
-        return jnp.mean(curves.weights[:, None] * (v - curves.v) ** 2), updated
-
     def update(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array]]:
         variables, state = carry
         rest = {name: value for name, value in variables.items() if name != "params"}
-        (value, updated), gradient = jax.value_and_grad(cost, has_aux=True)(
-            variables["params"], rest, key
+        (value, updated), gradient = _cost_and_gradient(
+            variables["params"], rest, model, curves, key
         )
         updates, state = optimizer.update(gradient, state, variables["params"])
         parameters = optax.apply_updates(variables["params"], updates)

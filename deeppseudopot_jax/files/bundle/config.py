@@ -5,10 +5,8 @@ from collections.abc import Collection, Mapping
 from deeppseudopot_jax.files.bundle.folder import nearest
 from deeppseudopot_jax.files.bundle.key_value import KeyFile, read_keys
 from deeppseudopot_jax.files.bundle.text import Document
-from deeppseudopot_jax.potentials.networks import CATALOGUE
+from deeppseudopot_jax.potentials.catalogue import CATALOGUE
 from deeppseudopot_jax.settings import Settings, rule_violations
-
-_MODEL_OPTIONS = ("decay_rate", "decay_center", "gaussian_std", "scale")
 
 # Model class -> the settings without which it is not defined.
 MODEL_NEEDS: dict[str, tuple[str, ...]] = {name: spec.needs for name, spec in CATALOGUE.items()}
@@ -44,7 +42,7 @@ def _check_model(config: KeyFile[Settings], models: Mapping[str, Collection[str]
             suggestion=nearest(model, models),
         )
         return
-    for option in _MODEL_OPTIONS:
-        if option in models[model] and option not in config.lines:
+    for option in models[model]:
+        if option not in config.lines:
             key = config.key(option)
             config.problem(f"PPmodel = {model} needs the key {key}", "model", option)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from deeppseudopot_jax.parameters import COLUMNS
-from deeppseudopot_jax.potentials.networks import CATALOGUE
+from deeppseudopot_jax.potentials.catalogue import CATALOGUE
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import GapDeformationTargets
@@ -205,6 +205,11 @@ _MAGNITUDE = _needs(
     lambda p: p.settings.magnitude_strength > 0, "penalize_mag_lambda is not positive"
 )
 
+_STEPS_OF_FIT = _first(
+    _why_not_fitted,
+    _needs(lambda p: not p.solves_initial_fit, "the initial fit is solved without steps"),
+)
+
 WHY_IDLE: dict[str, Reason] = {
     "num_cores": _idle("JAX uses every core; OPENBLAS_NUM_THREADS sets LAPACK's share"),
     "separate_k_gradients": _idle("gradients need no extra memory per k-point here"),
@@ -222,16 +227,19 @@ WHY_IDLE: dict[str, Reason] = {
     "train_spin_orbit": _switch("train_spin_orbit", _TRAINING),
     "train_nonlocal": _switch("train_nonlocal", _TRAINING),
     "train_strain": _switch("train_strain", _first(_TRAINING, _NO_DEFORMATION)),
-    "hidden_layers": _needs(lambda p: not p.settings.trains_coefficients, _NO_WEIGHTS),
+    "hidden_layers": _first(
+        _needs(lambda p: not p.settings.trains_coefficients, _NO_WEIGHTS),
+        _needs(lambda p: not p.settings.is_linear, "the model is linear in its weights"),
+    ),
     **{name: _model_option(name) for name in ("decay_rate", "decay_center", "gaussian_std")},
-    "scale": _model_option("scale"),
+    **{name: _model_option(name) for name in ("scale", "n_frequencies", "model_range", "n_knots")},
     "tail_start": _first(_TAIL, _COST, _mean_cost),
     "tail_strength": _switch("tail_strength", _first(_TAIL, _COST, _mean_cost)),
     "magnitude_threshold": _first(_MAGNITUDE, _COST, _mean_cost),
     "magnitude_strength": _switch("magnitude_strength", _first(_MAGNITUDE, _COST, _mean_cost)),
     "init_epochs": _switch("init_epochs", _why_not_fitted),
-    **dict.fromkeys(("init_optimizer", "init_learning_rate"), _why_not_fitted),
-    **dict.fromkeys(("init_scheduler_gamma", "init_plot_every"), _why_not_fitted),
+    **dict.fromkeys(("init_optimizer", "init_learning_rate"), _STEPS_OF_FIT),
+    **dict.fromkeys(("init_scheduler_gamma", "init_plot_every"), _STEPS_OF_FIT),
     "init_log_gradients": _switch("init_log_gradients", _why_not_fitted),
     "force_retrain": _switch("force_retrain", _force_retrain),
     "max_epochs": _acts,
@@ -262,7 +270,8 @@ WHY_IDLE: dict[str, Reason] = {
         "every system has its own, or no reference",
     ),
     "seed": _needs(
-        lambda p: p.start == "random" or p.mode == "monte_carlo", "no random numbers are drawn"
+        lambda p: (p.start == "random" and not p.solves_initial_fit) or p.mode == "monte_carlo",
+        "no random numbers are used",
     ),
     **dict.fromkeys(("basis_sphere", "q_max", "n_q", "n_r", "r_max"), _acts),
 }

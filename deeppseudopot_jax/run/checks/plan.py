@@ -52,6 +52,11 @@ class RunPlan:
         return self.mode == "monte_carlo" and self.bundle.settings.trains_coefficients
 
     @property
+    def solves_initial_fit(self) -> bool:
+        """Whether the initial fit is one linear problem, in which no start and no rate counts."""
+        return self.initial_fit is not None and self.settings.is_linear
+
+    @property
     def has_references(self) -> bool:
         """Whether every system has energies to compare with."""
         return all(system.reference_energies is not None for system in self.bundle.systems)

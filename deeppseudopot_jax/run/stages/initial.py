@@ -60,10 +60,13 @@ def initialise(session: Session) -> Initial:
     assert isinstance(model, NetworkModel)
     curves, source = _target_curves(session, params)
     again = "" if bundle.model_state is None else " again"
-    report.line(f"Initialisation: these weights are fitted{again} to {source}")
+    directly, n_epochs = "", settings.init_epochs
+    if session.plan.solves_initial_fit:
+        directly, n_epochs = ", solved directly: v(q) is linear in them", 1
+    report.line(f"Initialisation: these weights are fitted{again} to {source}{directly}")
     target = _on_output_grid(session, curves, params)
     costs: list[CostRow] = []
-    with report.progress("initial fit", settings.init_epochs) as counter:
+    with report.progress("initial fit", n_epochs) as counter:
         for stage in fit_curves(model, params.local, curves, settings):
             found = np.asarray(stage.costs, np.float64)
             if not np.isfinite(found).all():
@@ -108,7 +111,7 @@ def old_functional_form(session: Session, solved: Solved) -> None:
         return
     form = solved
     if not bundle.settings.trains_coefficients:
-        model = local_model(bundle.settings, "zunger", len(problem.species))
+        model = local_model(bundle, "zunger")
         analytic = replace(problem, channels=replace(problem.channels, local=model))
         form = session.solved(initial_params(bundle, analytic), analytic, near=solved)
     session.report_errors("Zunger form", form)
