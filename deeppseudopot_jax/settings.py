@@ -17,7 +17,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 NumberOfKnots = Annotated[int, Field(ge=3)]  # with fewer no spline of degree 3 ends smoothly
 
 OptimizerName = Literal[
-    "adam", "sgd", "asgd", "lbfgs", "adadelta", "adagrad", "adamw", "sparseadam", "adamax",
+    "adam", "sgd", "lm", "asgd", "lbfgs", "adadelta", "adagrad", "adamw", "sparseadam", "adamax",
     "nadam", "radam", "rmsprop",
 ]  # fmt: skip
 
@@ -126,6 +126,11 @@ class Settings(BaseModel):
         """Whether v(q) is linear in its weights: no hidden layers, fits to curves are solved."""
         return self.model == "BSpline"
 
+    @property
+    def least_squares(self) -> bool:
+        """Whether a training makes damped Gauss-Newton steps, which have no learning rate."""
+        return self.optimizer == "lm"
+
     def changed(self) -> dict[str, str]:
         """Every key that is not at its default and its value, both as NN_config.par spells them."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
@@ -181,7 +186,13 @@ def rule_violations(settings: Settings) -> list[Violation]:
             key = Settings.model_fields[field].alias
             violations.append(Violation((field, "spin_orbit"), f"{key} = 1 needs SObool = 1"))
     for active, field, reason, needs in (
-        (settings.max_epochs > 0, "max_epochs", "max_num_epochs > 0", _GRADIENT_NEEDS),
+        (settings.max_epochs > 0, "max_epochs", "max_num_epochs > 0", ["plot_every"]),
+        (
+            settings.max_epochs > 0 and not settings.least_squares,
+            "max_epochs",
+            "max_num_epochs > 0",
+            _GRADIENT_NEEDS,
+        ),
         (settings.monte_carlo, "monte_carlo", "mc_bool = 1", _MONTE_CARLO_NEEDS),
         (
             settings.init_epochs > 0 and not settings.is_linear,
@@ -242,7 +253,7 @@ def _tempering_violations(settings: Settings) -> list[Violation]:
     return [Violation(fields, message) for broken, fields, message in rules if broken]
 
 
-_GRADIENT_NEEDS = ["learning_rate", "plot_every", "scheduler_step", "scheduler_gamma"]
+_GRADIENT_NEEDS = ["learning_rate", "scheduler_step", "scheduler_gamma"]
 _MONTE_CARLO_NEEDS = ["mc_iterations", "mc_fraction", "mc_beta"]
 _INIT_NEEDS = ["init_learning_rate", "init_scheduler_gamma", "init_plot_every"]
 

@@ -4,8 +4,7 @@ from typing import Any, NamedTuple, Protocol
 
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.eigensolvers.interface import States
-from deeppseudopot_jax.observables.evaluation import Carried
+from deeppseudopot_jax.observables.evaluation import Carried, Evaluation
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 
@@ -13,15 +12,15 @@ from deeppseudopot_jax.problem import Problem
 class TrainingState(NamedTuple):
     """Parameters on the move and what the optimiser remembers; `updates` counts its moves.
 
-    `carried` are wave functions to start from, unknown before the first look; `states` those of
-    exactly these parameters, where they are known already.
+    `carried` are wave functions to start from, unknown before the first look; `evaluation` is that
+    of exactly these parameters, where it is known already.
     """
 
     trainable: dict
     optimizer_state: Any
     carried: Carried | None = None
     updates: int = 0
-    states: tuple[States, ...] | None = None
+    evaluation: Evaluation | None = None
 
 
 class StepInfo(NamedTuple):

@@ -20,8 +20,12 @@ from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.descent import Descent
 from deeppseudopot_jax.training.interface import Optimiser, TrainingState
-from deeppseudopot_jax.training.optimizers import make_optimizer
+from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
+from deeppseudopot_jax.training.optimizers import OPTIMIZERS, make_optimizer
 from deeppseudopot_jax.training.trainable import Split, merge, split, trained_channels
+
+AVAILABLE = (*OPTIMIZERS, "lm")
+"""The names of the optimisers that there are."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,8 @@ def train(
         ValueError: if the optimiser or a required key is missing.
     """
     cost = cost or cost_of_bands(problem)
-    optimiser = optimiser_of(settings, problem, cost)
     trainable, frozen = split(params, trained_channels(settings))
+    optimiser = optimiser_of(settings, problem, cost, trainable)
     # Placed now, because the first update leaves its results so: nothing is compiled twice.
     trainable, optimizer_state, frozen = placed(
         problem.mesh, PartitionSpec(), (trainable, restore(optimiser.begin(trainable)), frozen)
@@ -110,12 +114,14 @@ def train(
             return
 
 
-def optimiser_of(settings: Settings, problem: Problem, cost: Cost) -> Optimiser:
-    """The optimiser of a training by its name.
+def optimiser_of(settings: Settings, problem: Problem, cost: Cost, trainable: dict) -> Optimiser:
+    """The optimiser of some trainable channels by its name.
 
     Raises:
         ValueError: if it is not implemented or one of its keys is missing.
     """
+    if settings.least_squares:
+        return least_squares(problem, cost, trainable)
     return Descent(cost, make_optimizer(settings, problem.composition))
 
 

@@ -4,7 +4,7 @@ What has no effect on a run is named by `idle`.
 """
 
 from deeppseudopot_jax.run.checks.plan import RunPlan
-from deeppseudopot_jax.training.optimizers import OPTIMIZERS
+from deeppseudopot_jax.training.loop import AVAILABLE
 
 
 class UnsupportedError(Exception):
@@ -25,8 +25,8 @@ def check_supported(plan: RunPlan) -> None:
     if plan.mode == "gradient":
         requests += [
             (
-                settings.optimizer not in OPTIMIZERS,
-                f"optimizer = {settings.optimizer}: available are {', '.join(OPTIMIZERS)}",
+                settings.optimizer not in AVAILABLE,
+                f"optimizer = {settings.optimizer}: available are {', '.join(AVAILABLE)}",
             ),
             (settings.perturb_every > 0, f"perturbEvery = {settings.perturb_every}: random kicks"),
             (

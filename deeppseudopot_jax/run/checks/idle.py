@@ -195,6 +195,10 @@ _NO_DEFORMATION = _needs(
 )
 _TRAINING = _needs(lambda p: p.mode == "gradient", "nothing is trained")
 _ADAM = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "adam", "it belongs to adam"))
+_RATES = _first(
+    _TRAINING,
+    _needs(lambda p: not p.settings.least_squares, "optimizer = lm finds the length of its steps"),
+)
 _SGD = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "sgd", "it belongs to sgd"))
 _NO_MONTE_CARLO = _needs(lambda p: p.mode == "monte_carlo", "there is no Monte Carlo fit")
 _SEVERAL_REPLICAS = _needs(lambda p: p.settings.mc_replicas > 1, "mc_replicas is 1")
@@ -243,8 +247,8 @@ WHY_IDLE: dict[str, Reason] = {
     "init_log_gradients": _switch("init_log_gradients", _why_not_fitted),
     "force_retrain": _switch("force_retrain", _force_retrain),
     "max_epochs": _acts,
-    **dict.fromkeys(("optimizer", "learning_rate", "plot_every", "patience"), _TRAINING),
-    **dict.fromkeys(("scheduler_gamma", "scheduler_step"), _TRAINING),
+    **dict.fromkeys(("optimizer", "plot_every", "patience"), _TRAINING),
+    **dict.fromkeys(("learning_rate", "scheduler_gamma", "scheduler_step"), _RATES),
     "sgd_momentum": _SGD,
     "adam_beta1": _ADAM,
     "adam_beta2": _ADAM,

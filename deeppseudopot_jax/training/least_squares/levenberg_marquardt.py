@@ -5,24 +5,31 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float
 
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
 from deeppseudopot_jax.observables.bands import bands_of_levels
-from deeppseudopot_jax.observables.evaluation import begun, carried, evaluate
+from deeppseudopot_jax.observables.evaluation import (
+    Carried,
+    Evaluation,
+    begun,
+    carried,
+    check_due,
+    evaluate,
+)
 from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, on_every_device, prepared
+from deeppseudopot_jax.parallel import placed
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.interface import StepInfo, TrainingState
-from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
-from deeppseudopot_jax.training.least_squares.damped import (
-    Damping,
-    damped_step,
-    first_damping,
-)
+from deeppseudopot_jax.training.least_squares.coordinates import Coordinates, coordinates_of
+from deeppseudopot_jax.training.least_squares.damped import Damping, damped_step, first_damping
 from deeppseudopot_jax.training.least_squares.linearised import (
+    Columns,
     Linearised,
+    Side,
     columns_of,
     linearised,
     side_of,
@@ -31,9 +38,14 @@ from deeppseudopot_jax.training.trainable import Split, merge
 
 _TRIALS = 12
 _LEAST_GAIN = 1e-4
+"""Of an accepted step: what it lowers the cost by, over what the linearised cost promised."""
+
 _SMALL_SLOPE = 1e-8
+"""Cosine of the angle between residuals and a column of J, at which they are orthogonal."""
 _SMALL_STEP = 1e-10
-_SMALL_PREDICTION = 1e-9
+"""Of the coordinates, both in units of their scales."""
+_SMALL_GAIN = 1e-9
+"""Of the cost, promised by a step."""
 
 
 class Found(NamedTuple):
@@ -47,10 +59,12 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
-    """Least squares of one cost in some coordinates."""
+    """Damped Gauss-Newton steps of one cost; made by `least_squares`."""
 
     cost: Cost
     coordinates: Coordinates
+    columns: Columns
+    side: Side
 
     def begin(self, trainable: dict) -> Damping:
         """The damping before the first step."""
@@ -60,77 +74,96 @@ class LevenbergMarquardt:
         self, problem: Problem, frozen: Parameters, state: TrainingState
     ) -> tuple[StepInfo, Found]:
         """Cost and Jacobian at the parameters of `state`."""
-        states, fallbacks, missed = state.states, 0, False
-        if states is None:
+        evaluation = state.evaluation
+        if evaluation is None:
             everywhere = prepared(problem, merge(Split(state.trainable, frozen)))
             start = begun(everywhere) if state.carried is None else state.carried
-            states, fallbacks, missed = evaluate(everywhere, start, FOR_GRADIENTS)
-        columns = columns_of(problem)
-        side = side_of(problem, columns, self.coordinates.size(state.trainable))
+            evaluation = evaluate(everywhere, start, FOR_GRADIENTS)
         values, near = linearised(
-            self.cost, problem, frozen, state.trainable, self.coordinates, columns, states, side
+            self.cost,
+            problem,
+            frozen,
+            state.trainable,
+            self.coordinates,
+            self.columns,
+            evaluation.states,
+            self.side,
         )
-        damping = state.optimizer_state.with_scales(near.column_norms)
         slopes = self.coordinates.by_channel(state.trainable, near.gradient)
         norms = {name: 2.0 * jnp.linalg.norm(slope) for name, slope in slopes.items()}
         total = values.sum()
-        return StepInfo(total, values, norms, fallbacks, missed), Found(
-            total, near, damping, states
-        )
+        info = StepInfo(total, values, norms, evaluation.dense_fallbacks, evaluation.missed_levels)
+        damping = state.optimizer_state.with_scales(near.column_norms)
+        return info, Found(total, near, damping, evaluation.states)
 
     def move(
         self, problem: Problem, frozen: Parameters, state: TrainingState, found: Found
     ) -> tuple[TrainingState, str]:
-        """The first of some damped steps that lowers the cost."""
-        damping, start = found.damping, carried(found.states)
+        """The first of some steps, ever more damped, that lowers the cost."""
         if _largest_slope(found) <= _SMALL_SLOPE:
-            return state, "converged: the gradient vanishes"
+            return state, "converged: the residuals are orthogonal to every change"
+        damping, start = found.damping, carried(found.states)
+        size = jnp.linalg.norm(damping.scales * self.coordinates.values(state.trainable))
         for _ in range(_TRIALS):
             step = damped_step(found.near, damping)
-            if step.predicted <= _SMALL_PREDICTION * found.cost:
+            if step.predicted <= _SMALL_GAIN * found.cost:
                 return state, "converged: no step would lower the cost"
+            if step.length <= _SMALL_STEP * size:
+                return state, "converged: the steps vanish"
             trainable = self.coordinates.moved(state.trainable, step.change)
-            everywhere = prepared(problem, merge(Split(trainable, frozen)))
-            if not _finite(everywhere):
-                damping = damping.raised()
-                continue
-            states, fallbacks, missed = evaluate(everywhere, start, FOR_GRADIENTS)
-            cost = _cost_of(self.cost, problem, frozen, trainable, states)
-            gain = (found.cost - cost) / step.predicted
-            print(
-                "   trial",
-                float(damping.value),
-                float(gain),
-                float(cost),
-                "pred",
-                float(step.predicted),
-            )
-            if gain > _LEAST_GAIN:
-                following = TrainingState(
-                    trainable, damping.relieved(gain), start, state.updates + 1, states
-                )
-                return following, ""
+            tried = self._tried(problem, merge(Split(trainable, frozen)), state.updates, start)
+            if tried is not None:
+                cost = _cost_of(self.cost, problem, frozen, trainable, tried.states)
+                gain = (found.cost - cost) / step.predicted
+                if gain > _LEAST_GAIN:
+                    memory, updates = damping.relieved(gain), state.updates + 1
+                    return TrainingState(trainable, memory, None, updates, tried), ""
             damping = damping.raised()
         return state, "stalled: no trial step lowered the cost"
+
+    def _tried(
+        self, problem: Problem, params: Parameters, updates: int, start: Carried
+    ) -> Evaluation | None:
+        """The states of a trial step; None where its potential is not finite."""
+        everywhere = prepared(problem, params)
+        if not _finite(everywhere):
+            return None
+        return evaluate(everywhere, start, FOR_GRADIENTS, check_due(updates, updates + 1))
+
+
+def least_squares(problem: Problem, cost: Cost, trainable: dict) -> LevenbergMarquardt:
+    """The optimiser of some trainable channels.
+
+    Args:
+        problem: from `build_problem`.
+        cost: what is minimised.
+        trainable: from `split`.
+    """
+    coordinates, columns = placed(
+        problem.mesh,
+        PartitionSpec(),
+        (coordinates_of(problem.composition, trainable), columns_of(problem)),
+    )
+    side = side_of(problem, columns, coordinates.size(trainable))
+    return LevenbergMarquardt(cost, coordinates, columns, side)
 
 
 @jax.jit
 def _finite(everywhere: Hamiltonians) -> Bool[Array, ""]:
-    return jnp.all(
-        jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(everywhere.fields)])
-    )
+    leaves = jax.tree.leaves(everywhere.fields)
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]))
 
 
 @jax.jit
 def _cost_of(
     cost: Cost, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
-) -> Array:
+) -> Float[Array, ""]:
     pairs = zip(problem.groups, states, strict=True)
     found = tuple(of_group.energies[..., : group.n_levels] for group, of_group in pairs)
     bands = bands_of_levels(problem, on_every_device(problem.groups, found))
     return cost(problem, merge(Split(trainable, frozen)), Evaluated(bands))
 
 
-def _largest_slope(found: Found) -> Array:
+def _largest_slope(found: Found) -> Float[Array, ""]:
     norms = found.damping.scales * jnp.sqrt(found.cost)
     return jnp.max(jnp.abs(found.near.gradient) / jnp.where(norms > 0, norms, 1.0))
