@@ -29,6 +29,7 @@ class StepInfo(NamedTuple):
 
     `dense_fallbacks` counts the k-points that the iterative solver gave up, `missed_levels` tells
     that a spot check found a level missing, after which everything was solved from scratch.
+    `held_out` is the `held_out_cost` of the same bands; it counts where something is held out.
     """
 
     cost: Float[Array, ""]
@@ -36,6 +37,7 @@ class StepInfo(NamedTuple):
     gradient_norms: dict[str, Float[Array, ""]]
     dense_fallbacks: int = 0
     missed_levels: bool = False
+    held_out: Float[Array, ""] | None = None
 
 
 class Optimiser(Protocol):
