@@ -36,13 +36,20 @@ _WAVE_VECTOR_MARGIN = 1.3
 
 @record
 class Target:
-    """What one system is compared with; energies in eV."""
+    """What one system is compared with; energies in eV.
+
+    Levels of held-out k-points have the weight 0, and the one that they would have otherwise in
+    `held_out_weights`, which is None where nothing is held out of any system. `n_fitted` counts
+    the k-points that are not held out.
+    """
 
     weights: Float[Array, "kpt band"]
+    held_out_weights: Float[Array, "kpt band"] | None
     reference: Float[Array, "kpt band"] | None
     band_order: Int[Array, "kpt band"] | None
     name: str = static()
     n_k: int = static()
+    n_fitted: int = static()
     n_bands: int = static()
     relative_band: int | None = static()
     valence_band: int | None = static()
@@ -90,6 +97,11 @@ class Problem:
     def precision(self) -> Precision:
         """The name of `dtype`."""
         return "float32" if self.dtype == jnp.float32 else "float64"
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether any k-point of any system is held out of the fit."""
+        return any(target.held_out_weights is not None for target in self.targets)
 
     @property
     def mesh(self) -> Mesh | None:
@@ -161,7 +173,7 @@ def on_the_host(
     return Problem(
         groups=group_systems(tables, levels, dtype),
         channels=Channels(separable, model, settings.long_range_gamma, settings.strain),
-        targets=tuple(_target(system, dtype) for system in bundle.systems),
+        targets=_targets(bundle.systems, dtype),
         composition=host_array(composition, dtype),
         tail_penalty=Penalty(settings.tail_start or 0.0, settings.tail_strength),
         magnitude_penalty=Penalty(settings.magnitude_threshold or 0.0, settings.magnitude_strength),
@@ -224,14 +236,21 @@ def _largest_difference(bundle: Bundle) -> float:
     return math.ceil(20.0 * math.sqrt(2.0 * energy)) / 10.0
 
 
-def _target(system: SystemInput, dtype: jnp.dtype) -> Target:
+def _targets(systems: tuple[SystemInput, ...], dtype: jnp.dtype) -> tuple[Target, ...]:
+    holds_out = not all(system.is_fitted.all() for system in systems)
+    return tuple(_target(system, dtype, holds_out) for system in systems)
+
+
+def _target(system: SystemInput, dtype: jnp.dtype, holds_out: bool) -> Target:
     reference, order = system.reference_energies, system.band_order
     return Target(
         weights=host_array(system.level_weights, dtype),
+        held_out_weights=host_array(system.held_out_weights, dtype) if holds_out else None,
         reference=None if reference is None else host_array(reference, dtype),
         band_order=None if order is None else host_array(order, jnp.dtype("int32")),
         name=system.name,
         n_k=len(system.k_points),
+        n_fitted=int(system.is_fitted.sum()),
         n_bands=system.n_bands,
         relative_band=system.relative_band,
         valence_band=system.valence_band,

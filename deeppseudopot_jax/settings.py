@@ -90,6 +90,10 @@ class Settings(BaseModel):
     pre_adjust_moves: NonNegativeInt = Field(0, alias="pre_adjust_moves")
     pre_adjust_step_size: PositiveFloat | None = Field(None, alias="pre_adjust_stepSize")
 
+    # held out of the fit
+    validation_k: Annotated[int, Field(ge=2)] | None = Field(None, alias="validation_k")
+    validation_systems: tuple[NonNegativeInt, ...] = Field((), alias="validation_systems")
+
     # Monte Carlo
     monte_carlo: bool = Field(False, alias="mc_bool")
     mc_iterations: PositiveInt | None = Field(None, alias="mc_iter")

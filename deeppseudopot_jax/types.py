@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from deeppseudopot_jax.settings import Settings
 
@@ -68,7 +68,10 @@ class CouplingTarget:
 
 @dataclass(frozen=True, eq=False)
 class SystemInput:
-    """One system of a bundle: crystal, basis, k-points, reference energies and weights."""
+    """One system of a bundle: crystal, basis, k-points, reference energies and weights.
+
+    `held_out` marks the k-points that a fit must not see; None where it sees all of them.
+    """
 
     index: int
     name: str
@@ -93,11 +96,36 @@ class SystemInput:
     q_weights: Float[np.ndarray, " q"] | None = None
     deformation_targets: tuple[DeformationTarget, ...] | GapDeformationTargets = ()
     coupling_targets: tuple[CouplingTarget, ...] = ()
+    held_out: Bool[np.ndarray, " kpt"] | None = None
+
+    @property
+    def is_fitted(self) -> Bool[np.ndarray, " kpt"]:
+        """Which k-points the cost contains."""
+        if self.held_out is None:
+            return np.ones(len(self.k_points), bool)
+        return ~self.held_out
 
     @property
     def level_weights(self) -> Float[np.ndarray, "kpt band"]:
-        """Weight of every level in the cost of the bands."""
-        return self.k_weights[:, None] * self.band_weights
+        """Weight of every level in the cost of the bands; 0 at k-points that are held out."""
+        return (self.is_fitted * self.k_weights)[:, None] * self.band_weights
+
+    @property
+    def held_out_weights(self) -> Float[np.ndarray, "kpt band"]:
+        """The weight that every held-out level would have in the cost; 0 where it has one."""
+        return (~self.is_fitted * self.k_weights)[:, None] * self.band_weights
+
+    @property
+    def mass_points(self) -> tuple[int, int] | None:
+        """The k-points whose energies give the masses: the gap, and a neighbour on the path.
+
+        That is the one before, as in the reference code; the one after, where the gap comes first.
+        None where the gap or a band edge is not named.
+        """
+        gap = self.gap_k_point
+        if gap is None or self.valence_band is None or self.conduction_band is None:
+            return None
+        return gap, gap - 1 if gap > 0 else gap + 1
 
 
 @dataclass(frozen=True)

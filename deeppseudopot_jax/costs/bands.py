@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
+from deeppseudopot_jax.costs.interface import Bands, Cost, Evaluated, joined
 from deeppseudopot_jax.costs.penalties import penalties_of
 from deeppseudopot_jax.observables.bands import energies
 from deeppseudopot_jax.parameters import Parameters
@@ -48,6 +48,22 @@ def cost_of_bands(problem: Problem) -> Cost:
     return Cost((BandErrors(band_residuals),), penalties_of(problem))
 
 
+def held_out_cost(problem: Problem, bands: Bands) -> Float[Array, ""]:
+    """What the held-out levels would add to the band errors of a training, eV^2.
+
+    The measure is that of `band_residuals`; 0 where nothing is held out. No cost contains it.
+
+    Args:
+        problem: from `build_problem`.
+        bands: of every system, eV.
+    """
+    total = jnp.zeros((), problem.dtype)
+    for found, target in zip(bands, problem.targets, strict=True):
+        if target.held_out_weights is not None:
+            total += jnp.sum(target.held_out_weights * band_errors(found, target) ** 2)
+    return total
+
+
 def band_residuals(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt band"]:
     """sqrt(w_k b_n) (E_nk - E_nk^ref) in eV, weights as given."""
     return jnp.sqrt(target.weights) * band_errors(bands, target)
@@ -56,8 +72,11 @@ def band_residuals(bands: Float[Array, "kpt band"], target: Target) -> Float[Arr
 def mean_band_residuals(
     bands: Float[Array, "kpt band"], target: Target
 ) -> Float[Array, "kpt band"]:
-    """The same over the root of their number, so that squares add up to the mean."""
-    return band_residuals(bands, target) / bands.size**0.5
+    """The same over the root of their number, so that squares add up to the mean.
+
+    Held-out levels do not count; they are 0 here.
+    """
+    return band_residuals(bands, target) / _n_levels(target, target.n_bands) ** 0.5
 
 
 def mean_gap_residuals(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt gap"]:
@@ -70,7 +89,7 @@ def mean_gap_residuals(bands: Float[Array, "kpt band"], target: Target) -> Float
         raise ValueError(f"{target.name}: optGaps needs two bands at least")
     weights = 0.5 * (target.weights[:, 1:] + target.weights[:, :-1])
     errors = jnp.diff(band_errors(bands, target), axis=1)
-    return jnp.sqrt(weights) * errors / errors.size**0.5
+    return jnp.sqrt(weights) * errors / _n_levels(target, target.n_bands - 1) ** 0.5
 
 
 def band_errors(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt band"]:
@@ -88,3 +107,8 @@ def band_errors(bands: Float[Array, "kpt band"], target: Target) -> Float[Array,
         bands = bands - bands[:, target.relative_band, None]
         reference = reference - reference[:, target.relative_band, None]
     return bands - reference
+
+
+def _n_levels(target: Target, per_k_point: int) -> int:
+    """How many of the fitted k-points a mean is over; 1 in a system that is held out as a whole."""
+    return max(target.n_fitted, 1) * per_k_point

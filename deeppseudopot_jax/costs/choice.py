@@ -24,7 +24,7 @@ from deeppseudopot_jax.costs.interface import Cost, Penalty, Term
 from deeppseudopot_jax.costs.masses import mass_errors
 from deeppseudopot_jax.costs.penalties import LargeSpinOrbit, penalties_of
 from deeppseudopot_jax.problem import Problem
-from deeppseudopot_jax.types import Bundle, MonteCarloOptions, SystemInput
+from deeppseudopot_jax.types import Bundle, MonteCarloOptions
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,19 @@ class Asked:
 
 
 def asked_by_inputs(bundle: Bundle) -> Asked:
-    """What fit_defPot, fit_eph and fit_eff_masses of every input_X.par ask for."""
+    """What fit_defPot, fit_eph and fit_eff_masses ask for in input_X.par of the fitted systems."""
 
     def systems(key: str) -> tuple[int, ...]:
-        return tuple(i for i, system in enumerate(bundle.systems) if getattr(system, key))
+        return tuple(i for i in _fitted(bundle) if getattr(bundle.systems[i], key))
 
     keys = "fit_deformation", "fit_couplings", "fit_masses"
     return Asked(*map(systems, keys))
 
 
 def asked_by_options(bundle: Bundle, options: Sequence[MonteCarloOptions]) -> Asked:
-    """What mcOpts*.par files ask for, of all systems that can have it."""
-    every = tuple(range(len(bundle.systems)))
-    with_a_gap = tuple(i for i in every if _names_gap(bundle.systems[i]))
+    """What mcOpts*.par files ask for, of all fitted systems that can have it."""
+    every = _fitted(bundle)
+    with_a_gap = tuple(i for i in every if bundle.systems[i].mass_points is not None)
     return Asked(
         every if any(file.fit_deformation for file in options) else (),
         every if any(file.fit_couplings for file in options) else (),
@@ -142,6 +142,6 @@ def _observables(
     return terms
 
 
-def _names_gap(system: SystemInput) -> bool:
-    keys = (system.gap_k_point, system.valence_band, system.conduction_band)
-    return None not in keys
+def _fitted(bundle: Bundle) -> tuple[int, ...]:
+    """The systems that are not held out as a whole."""
+    return tuple(i for i, system in enumerate(bundle.systems) if system.is_fitted.any())

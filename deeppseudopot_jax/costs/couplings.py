@@ -67,9 +67,9 @@ class CouplingErrors:
 
 
 def per_k_point(system: SystemInput, given: np.ndarray) -> float:
-    """The weight of a training: n_k."""
+    """The weight of a training: the number of fitted k-points."""
     del given
-    return float(len(system.k_points))
+    return float(system.is_fitted.sum())
 
 
 def mean_of_system(system: SystemInput, given: np.ndarray) -> float:

@@ -50,10 +50,7 @@ class MassErrors:
 
 
 def mass_errors(bundle: Bundle, problem: Problem, systems: Sequence[int]) -> MassErrors:
-    """The term of the masses that the reference bands of some systems have.
-
-    The neighbour is the k-point before the gap, as in the reference code; after it, where the gap
-    comes first.
+    """The term of the masses that the reference bands of some systems have at `mass_points`.
 
     Raises:
         ValueError: if a system has no reference bands, no neighbour of the gap, or flat bands.
@@ -62,14 +59,14 @@ def mass_errors(bundle: Bundle, problem: Problem, systems: Sequence[int]) -> Mas
 
 
 def _mass_fit(system: SystemInput, index: int, dtype: jnp.dtype) -> MassFit:
-    gap, valence, conduction = system.gap_k_point, system.valence_band, system.conduction_band
-    if gap is None or valence is None or conduction is None:
+    points, valence, conduction = system.mass_points, system.valence_band, system.conduction_band
+    if points is None or valence is None or conduction is None:
         raise ValueError(f"input_{system.index}.par: masses need idxVB, idxCB and idxGap")
     if len(system.k_points) < 2:
         raise ValueError(f"kpoints_{system.index}.par: masses need a neighbour of the gap")
     if system.reference_energies is None:
         raise ValueError(f"expBandStruct_{system.index}.par is missing: there are no masses to fit")
-    points, bands = (gap, gap - 1 if gap > 0 else gap + 1), (valence, conduction)
+    bands = valence, conduction
     at_edge, at_neighbour = system.reference_energies[list(points)][:, list(bands)]
     if not np.all(at_edge - at_neighbour):
         raise ValueError(f"expBandStruct_{system.index}.par: the bands at the gap are flat")

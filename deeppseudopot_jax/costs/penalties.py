@@ -22,24 +22,24 @@ _SPIN_ORBIT_SLOPE = 10.0
 
 @record
 class Tail:
-    """`tail_penalty` once per k-point of all systems."""
+    """`tail_penalty` once per fitted k-point of all systems."""
 
     name: ClassVar[str] = "tail"
 
     def value(self, problem: Problem, params: Parameters) -> Float[Array, ""]:
         """What it adds to the cost."""
-        return _n_k(problem) * tail_penalty(problem, params)
+        return _n_fitted(problem) * tail_penalty(problem, params)
 
 
 @record
 class Magnitude:
-    """`magnitude_penalty` once per k-point of all systems."""
+    """`magnitude_penalty` once per fitted k-point of all systems."""
 
     name: ClassVar[str] = "magnitude"
 
     def value(self, problem: Problem, params: Parameters) -> Float[Array, ""]:
         """What it adds to the cost."""
-        return _n_k(problem) * magnitude_penalty(problem, params)
+        return _n_fitted(problem) * magnitude_penalty(problem, params)
 
 
 @record
@@ -84,5 +84,5 @@ def magnitude_penalty(problem: Problem, params: Parameters) -> Float[Array, ""]:
     return strength * jnp.mean(jax.nn.relu(excess) * jax.nn.sigmoid(_STEEPNESS * excess))
 
 
-def _n_k(problem: Problem) -> int:
-    return sum(target.n_k for target in problem.targets)
+def _n_fitted(problem: Problem) -> int:
+    return sum(target.n_fitted for target in problem.targets)

@@ -22,7 +22,10 @@ def aligned(
 def fitted_levels(
     reference: Float[np.ndarray, "kpt band"], weights: Float[np.ndarray, "kpt band"] | None
 ) -> Bool[np.ndarray, "kpt band"]:
-    """Which levels of the reference count: those that are known, and have a weight if any do."""
+    """Which levels of the reference count: those that are known, and have a weight if any do.
+
+    Held-out levels are those of their own weights.
+    """
     known = np.isfinite(reference)
     return known if weights is None else known & (weights > 0.0)
 

@@ -37,11 +37,15 @@ _v_q = jax.jit(v_of_q, static_argnums=(0, 3))
 
 
 class CostRow(NamedTuple):
-    """The cost after so many epochs, and what every term of it adds."""
+    """The cost after so many epochs, what every term of it adds, and that of held-out levels.
+
+    `held_out` is None where nothing is held out.
+    """
 
     epoch: int
     cost: float
     terms: tuple[float, ...] = ()
+    held_out: float | None = None
 
 
 def _by_first_process(write: Callable[..., None]) -> Callable[..., None]:
@@ -168,9 +172,13 @@ class Outputs:
 
     @_by_first_process
     def costs(self, name: str, rows: Sequence[CostRow], terms: Sequence[str] = ()) -> None:
-        """<name>.dat: rows `epoch cost`, then what every term adds."""
-        columns = ("epoch", "cost", *terms)
+        """<name>.dat: rows `epoch cost`, then what every term adds, then `held_out` if known."""
         found = [(row.epoch, row.cost, *row.terms) for row in rows]
+        columns = ("epoch", "cost", *terms)
+        held_out = [row.held_out for row in rows if row.held_out is not None]
+        if held_out:
+            found = [(*row, value) for row, value in zip(found, held_out, strict=True)]
+            columns = (*columns, "held_out")
         tables.write_costs(self.file(f"{name}.dat"), found, columns)
 
     @_by_first_process
@@ -256,6 +264,7 @@ def band_plot(system: SystemInput, curves: Mapping[str, Float[np.ndarray, "kpt b
         },
         reference=reference,
         weights=system.level_weights,
+        held_out_weights=system.held_out_weights,
         valence_band=system.valence_band,
         plot_range=system.plot_range,
     )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from deeppseudopot_jax.costs.bands import held_out_cost
 from deeppseudopot_jax.costs.diagnosis import k_points_not_found, potential_failure
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.montecarlo.chain import Chain
@@ -101,21 +102,39 @@ class Session:
         values = _values(self.cost, solved.problem, solved.params, evaluated)
         return dict(zip(self.cost.names, values.tolist(), strict=True))
 
+    def held_out(self, solved: Solved) -> float | None:
+        """The held-out cost (eV^2); None where nothing is held out."""
+        if not solved.problem.holds_out:
+            return None
+        return float(_held_out(solved.problem, [jnp.asarray(bands) for bands in solved.bands]))
+
     def report_errors(self, what: str, solved: Solved) -> None:
-        """One line with the root mean square error of every system, and the cost."""
+        """One line with the root mean square errors of every system, and the cost.
+
+        They are those of the fitted levels, and of the held-out ones where there are any.
+        """
         errors = []
         for system, found in zip(self.bundle.systems, solved.bands, strict=True):
             reference = system.reference_energies
             if reference is None:
                 continue
             comparable = aligned(found, reference, system.relative_band)
-            counted = fitted_levels(reference, system.level_weights)
-            error = rms_error(comparable, reference, counted)
-            if error is not None:
-                errors.append(f"{system.name} {1000.0 * error:.0f} meV")
+            fitted, held_out = (
+                rms_error(comparable, reference, fitted_levels(reference, weights))
+                for weights in (system.level_weights, system.held_out_weights)
+            )
+            text = "" if fitted is None else f" {1000.0 * fitted:.0f} meV"
+            if held_out is not None:
+                unseen = f"held out {1000.0 * held_out:.0f} meV"
+                text += f" ({unseen})" if text else f" {unseen}"
+            if text:
+                errors.append(system.name + text)
         terms = self.terms(solved)
         if terms:
             errors.append(f"cost {sum(terms.values()):.4f}{spelled(terms)}")
+        unseen_cost = self.held_out(solved)
+        if unseen_cost is not None:
+            errors.append(f"held out {unseen_cost:.4f}")
         if errors:
             self.report.line(f"{what}: root mean square error " + ", ".join(errors))
 
@@ -125,6 +144,9 @@ def spelled(terms: Mapping[str, float]) -> str:
     if len(terms) < 2:
         return ""
     return f" ({', '.join(f'{name} {value:.4g}' for name, value in terms.items())})"
+
+
+_held_out = jax.jit(held_out_cost)
 
 
 @jax.jit

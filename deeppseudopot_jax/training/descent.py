@@ -12,6 +12,7 @@ import jax
 import optax
 from jaxtyping import Array
 
+from deeppseudopot_jax.costs.bands import held_out_cost
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
 from deeppseudopot_jax.observables.bands import bands_of_levels
@@ -66,9 +67,9 @@ class Descent:
         states, fallbacks, missed = evaluate(everywhere, start, FOR_GRADIENTS, check)
         # Terms of the cost that solve for themselves do so to the solver's full accuracy.
         parts = self.cost, problem, frozen, state.trainable, states
-        cost, values, gradient, norms = differentiated(*parts)
+        cost, values, gradient, norms, held_out = differentiated(*parts)
         found = Found(gradient, carried(states))
-        return StepInfo(cost, values, norms, fallbacks, missed), found
+        return StepInfo(cost, values, norms, fallbacks, missed, held_out), found
 
     def move(
         self, problem: Problem, frozen: Parameters, state: TrainingState, found: Found
@@ -95,17 +96,19 @@ def differentiated(
     frozen: Parameters,
     trainable: dict,
     states: tuple[States, ...],
-) -> tuple[Array, Array, dict, dict[str, Array]]:
-    """Cost, what its terms add, gradient, and the gradient's norm in every channel."""
+) -> tuple[Array, Array, dict, dict[str, Array], Array]:
+    """Cost, what its terms add, gradient, its norm in every channel, and the held-out cost."""
 
-    def total(trainable: dict) -> tuple[Array, Array]:
+    def total(trainable: dict) -> tuple[Array, tuple[Array, Array]]:
         params = merge(Split(trainable, frozen))
         evaluated = Evaluated(bands_of_levels(problem, levels_of(problem, params, states)))
         values = cost.values(problem, params, evaluated)
-        return values.sum(), values
+        return values.sum(), (values, held_out_cost(problem, evaluated.bands))
 
-    (value, values), gradient = jax.value_and_grad(total, has_aux=True)(trainable)
-    return value, values, gradient, {name: optax.tree.norm(g) for name, g in gradient.items()}
+    (value, aux), gradient = jax.value_and_grad(total, has_aux=True)(trainable)
+    values, held_out = aux
+    norms = {name: optax.tree.norm(g) for name, g in gradient.items()}
+    return value, values, gradient, norms, held_out
 
 
 @partial(jax.jit, static_argnums=0)

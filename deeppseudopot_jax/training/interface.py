@@ -28,13 +28,15 @@ class StepInfo(NamedTuple):
 
     `dense_fallbacks` counts the k-points that the iterative solver gave up, `missed_levels` tells
     that a spot check found a level missing, after which everything was solved from scratch.
+    `held_out` is the `held_out_cost` of the same bands; it counts where something is held out.
     """
 
     cost: Float[Array, ""]
     values: Float[Array, " term"]
     gradient_norms: dict[str, Float[Array, ""]]
-    dense_fallbacks: int = 0
-    missed_levels: bool = False
+    dense_fallbacks: int
+    missed_levels: bool
+    held_out: Float[Array, ""]
 
 
 class Optimiser(Protocol):

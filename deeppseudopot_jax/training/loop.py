@@ -35,7 +35,7 @@ class Epoch:
     `terms` is what every term of the cost adds, by its name; `dense_fallbacks` counts k-points that
     the iterative solver gave up, `missed_levels` tells that a spot check against a dense solve made
     this epoch start from scratch. `stopped` is empty while training goes on, else it says why this
-    epoch is the last one.
+    epoch is the last one. `held_out` is the cost of the levels that are held out, None without any.
     """
 
     number: int
@@ -47,6 +47,12 @@ class Epoch:
     params: Parameters
     optimizer_state: optax.OptState
     stopped: str = ""
+    held_out: float | None = None
+
+    @property
+    def judged(self) -> float:
+        """What tells the best epoch: the held-out cost where there is one, else the cost."""
+        return self.cost if self.held_out is None else self.held_out
 
     @property
     def failed(self) -> bool:
@@ -65,7 +71,8 @@ def train(
     """Epochs 0, 1, ... of gradient training; the last one says why it stopped.
 
     Training ends after `max_num_epochs` updates, after `patience` epochs without a lower cost, or
-    at once where the cost or gradient is not finite.
+    at once where the cost or gradient is not finite. Where something is held out of the fit,
+    patience goes by the held-out cost.
 
     Args:
         problem: from `build_problem`.
@@ -99,9 +106,10 @@ def train(
             info.missed_levels,
             local(merge(Split(state.trainable, frozen))),
             local(state.optimizer_state),
+            held_out=float(info.held_out) if problem.holds_out else None,
         )
-        if epoch.cost < best_cost:
-            best_number, best_cost = number, epoch.cost
+        if epoch.judged < best_cost:
+            best_number, best_cost = number, epoch.judged
         stopped = _why_stopped(epoch, settings.max_epochs, number - best_number >= patience)
         if stopped:
             if epoch.failed:
@@ -129,7 +137,7 @@ def _why_stopped(epoch: Epoch, max_epochs: int, out_of_patience: bool) -> str:
     if epoch.failed:
         return "the cost or its gradient is not finite"
     if out_of_patience:
-        return "no lower cost within patience"
+        return f"no lower {'' if epoch.held_out is None else 'held-out '}cost within patience"
     if epoch.number == max_epochs:
         return "max_num_epochs reached"
     return ""

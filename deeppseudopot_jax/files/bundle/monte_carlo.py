@@ -1,5 +1,7 @@
 """The helper files of Monte Carlo runs: mcOpts*.par and the schedule of beta."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
@@ -43,11 +45,11 @@ def read_all_options(folder: InputsFolder) -> tuple[MonteCarloOptions, ...]:
 
 
 def check_options(
-    options: tuple[MonteCarloOptions, ...], systems: tuple[SystemInput, ...], findings: Findings
+    options: tuple[MonteCarloOptions, ...], fitted: Sequence[SystemInput], findings: Findings
 ) -> None:
-    """What an mcOpts*.par file switches on, at least one of the systems must have."""
-    has_deformation = any(system.deformation_targets for system in systems)
-    has_couplings = any(system.coupling_targets for system in systems)
+    """What an mcOpts*.par file switches on, at least one of the fitted systems must have."""
+    has_deformation = any(system.deformation_targets for system in fitted)
+    has_couplings = any(system.coupling_targets for system in fitted)
     for option in options:
         for key, wanted, given, needed in (
             ("fitDefPot", option.fit_deformation, has_deformation, "expDefPot_X.par"),

@@ -21,6 +21,7 @@ from deeppseudopot_jax.files.bundle.monte_carlo import (
 )
 from deeppseudopot_jax.files.bundle.purpose import Purpose, without_fits
 from deeppseudopot_jax.files.bundle.system import read_system
+from deeppseudopot_jax.files.bundle.validation import check_validation_systems, hold_out
 from deeppseudopot_jax.files.findings import BundleError, Findings
 from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict
 from deeppseudopot_jax.settings import Settings
@@ -58,6 +59,7 @@ def read_bundle(
     if n_systems > len(inputs.names):
         config.problem("there are fewer files than systems", "n_systems", found=str(n_systems))
         n_systems = 0
+    check_validation_systems(config)
     found = [read_system(inputs, index, config, purpose) for index in range(n_systems)]
     systems = tuple(system for system in found if system is not None)
     options = read_all_options(inputs)
@@ -69,7 +71,8 @@ def read_bundle(
     species = tuple(sorted({symbol for system in systems for symbol in system.crystal.symbols}))
     if systems and len(systems) == n_systems:
         _check_scale(config, species)
-        check_options(options, systems, findings)
+        systems = hold_out(config, systems, options)
+        check_options(options, [s for s in systems if s.is_fitted.any()], findings)
         reason = _coefficients_needed_by(inputs, config.values)
         coefficients = read_coefficients(inputs, species, reason)
         steps = read_step_sizes(inputs, species)

@@ -22,6 +22,8 @@ class BandPlot:
         reference: what they are compared with.
         weights: of the levels in the fit; levels of weight 0 are drawn pale and not counted in the
             deviations.
+        held_out_weights: of the levels that the fit has not seen: these have a sign and deviations
+            of their own.
         valence_band: index of the highest occupied band, whose maximum becomes the energy zero.
         plot_range: windows of both panels.
     """
@@ -32,6 +34,7 @@ class BandPlot:
     curves: Mapping[str, Float[np.ndarray, "kpt band"]]
     reference: Float[np.ndarray, "kpt band"] | None = None
     weights: Float[np.ndarray, "kpt band"] | None = None
+    held_out_weights: Float[np.ndarray, "kpt band"] | None = None
     valence_band: int | None = None
     plot_range: PlotRange = field(default_factory=PlotRange)
 
@@ -59,15 +62,17 @@ class BandPlot:
             center = 0.0
         return center - half_width, center + half_width
 
-    def deviation(self, name: str, zoom: bool | None = None) -> float | None:
-        """Root mean square deviation (eV) of a curve from the fitted levels.
+    def deviation(
+        self, name: str, zoom: bool | None = None, held_out: bool = False
+    ) -> float | None:
+        """Root mean square deviation (eV) of a curve from the fitted or the held-out levels.
 
         With `zoom`, from those shown in that panel only. None where there is nothing to compare;
         NaN where a level of the curve is not finite.
         """
         if self.reference is None:
             return None
-        counted = self.is_fitted
+        counted = self.is_held_out if held_out else self.is_fitted
         if zoom is not None:
             low, high = self.window(zoom)
             shifted = self.reference - self.zero
@@ -76,16 +81,25 @@ class BandPlot:
 
     @property
     def is_fitted(self) -> np.ndarray:
-        """Which levels of the reference count, (kpt, band)."""
+        """Which levels of the reference are in the fit, (kpt, band)."""
         assert self.reference is not None
         return fitted_levels(self.reference, self.weights)
+
+    @property
+    def is_held_out(self) -> np.ndarray:
+        """Which levels of the reference the fit has not seen, (kpt, band)."""
+        assert self.reference is not None
+        if self.held_out_weights is None:
+            return np.zeros(self.reference.shape, bool)
+        return fitted_levels(self.reference, self.held_out_weights)
 
     @property
     def _valence_maximum(self) -> float | None:
         if self.valence_band is None:
             return None
         if self.reference is not None:
-            levels = self.reference[self.is_fitted[:, self.valence_band], self.valence_band]
+            counted = (self.is_fitted | self.is_held_out)[:, self.valence_band]
+            levels = self.reference[counted, self.valence_band]
         else:
             levels = next((bands[:, self.valence_band] for bands in self.curves.values()), [])
             levels = np.asarray(levels)[np.isfinite(levels)]

@@ -8,7 +8,7 @@ from deeppseudopot_jax.parameters import COLUMNS
 from deeppseudopot_jax.potentials.catalogue import CATALOGUE
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.types import GapDeformationTargets
+from deeppseudopot_jax.types import GapDeformationTargets, SystemInput
 
 Reason = Callable[[RunPlan], str]
 """Why a key does not act in a run; empty where it acts, or asks for nothing."""
@@ -19,7 +19,7 @@ def remarks(plan: RunPlan) -> list[str]:
     settings = plan.settings
     given = [name for name in Settings.model_fields if name in settings.model_fields_set]
     idle = [(str(Settings.model_fields[n].alias), WHY_IDLE[n](plan)) for n in given]
-    idle += [(key, _why_no_other_fits(plan)) for key in _other_fits(plan)]
+    idle += _other_fits(plan)
     keys_of: dict[str, list[str]] = {}
     for key, reason in idle + _idle_inputs(plan):
         if reason:
@@ -30,10 +30,10 @@ def remarks(plan: RunPlan) -> list[str]:
     return found
 
 
-def _other_fits(plan: RunPlan) -> list[str]:
-    """The keys of input_X.par that ask for a fit to something else than band energies."""
+def _other_fits(plan: RunPlan) -> list[tuple[str, str]]:
+    """The keys of input_X.par that ask for a fit to something else than bands, and why in vain."""
     return [
-        f"{key} = 1 (input_{system.index}.par)"
+        (f"{key} = 1 (input_{system.index}.par)", _why_no_other_fits(plan, system))
         for system in plan.bundle.systems
         for key, asked in (
             ("fit_defPot", system.fit_deformation),
@@ -79,10 +79,12 @@ def _idle_inputs(plan: RunPlan) -> list[tuple[str, str]]:
     return found
 
 
-def _why_no_other_fits(plan: RunPlan) -> str:
+def _why_no_other_fits(plan: RunPlan, system: SystemInput) -> str:
     """Why the keys fit_defPot, fit_eph and fit_eff_masses do not act; empty where they do."""
     if not plan.fits:
         return "nothing is trained"
+    if not system.is_fitted.any():
+        return "validation_systems holds the whole system out"
     if plan.samples_coefficients:
         return "mcOpts*.par says what the coefficients are fitted to"
     return ""
@@ -203,6 +205,7 @@ _SGD = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "sgd", "it bel
 _NO_MONTE_CARLO = _needs(lambda p: p.mode == "monte_carlo", "there is no Monte Carlo fit")
 _SEVERAL_REPLICAS = _needs(lambda p: p.settings.mc_replicas > 1, "mc_replicas is 1")
 _TEMPERING = _first(_NO_MONTE_CARLO, _SEVERAL_REPLICAS)
+_FIT = _needs(lambda p: p.fits, "nothing is fitted that could be validated")
 _COST = _needs(lambda p: p.has_references, "there is no reference")
 _TAIL = _needs(lambda p: p.settings.tail_strength > 0, "penalize_lambda is not positive")
 _MAGNITUDE = _needs(
@@ -257,6 +260,14 @@ WHY_IDLE: dict[str, Reason] = {
     "pre_adjust_step_size": _first(
         _TRAINING, _needs(lambda p: p.settings.pre_adjust_moves, "pre_adjust_moves is 0")
     ),
+    "validation_k": _first(
+        _FIT,
+        _needs(
+            lambda p: any(s.is_fitted.any() and not s.is_fitted.all() for s in p.bundle.systems),
+            "no system has a k-point that it could hold out",
+        ),
+    ),
+    "validation_systems": _switch("validation_systems", _FIT),
     **dict.fromkeys(("monte_carlo", "smooth_reorder", "eigenvector_reorder"), _acts),
     "mc_iterations": _first(_NO_MONTE_CARLO, _mc_options_say),
     **dict.fromkeys(("mc_perturb_mode", "mc_fraction"), _first(_NO_MONTE_CARLO, _steps_say)),

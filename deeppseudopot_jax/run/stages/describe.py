@@ -6,6 +6,7 @@ import jax
 
 from deeppseudopot_jax.run.checks.idle import remarks
 from deeppseudopot_jax.run.session import Session
+from deeppseudopot_jax.types import SystemInput
 
 
 def describe(session: Session) -> None:
@@ -27,7 +28,7 @@ def describe(session: Session) -> None:
         bundle.systems, problem.n_waves, problem.cut_off_by_reference, strict=True
     ):
         report.line(
-            f"  {system.name}: {len(system.k_points)} k-points, {system.n_bands} bands, "
+            f"  {system.name}: {_k_points(system)}, {system.n_bands} bands, "
             f"{n_waves} plane waves{', spin-orbit and nonlocal' if settings.spin_orbit else ''}"
         )
         if cut:
@@ -39,8 +40,21 @@ def describe(session: Session) -> None:
         report.log(f"trained channels: {', '.join(session.plan.trained_channels)}")
     if session.plan.fits:
         report.log(f"terms of the cost: {', '.join(session.cost.names)}")
+    if problem.holds_out:
+        text = "no cost contains what is held out"
+        if session.plan.mode == "gradient":
+            text += "; patience and best_* go by the held-out cost"
+        report.line(f"  {text}")
     for note in (*bundle.notes, *remarks(session.plan)):
         report.line(f"  note: {note}")
+
+
+def _k_points(system: SystemInput) -> str:
+    """How many there are, and how many of them are held out."""
+    n_k, n_fitted = len(system.k_points), int(system.is_fitted.sum())
+    if n_fitted == 0:
+        return f"{n_k} k-points, all held out"
+    return f"{n_k} k-points" + ("" if n_fitted == n_k else f" ({n_k - n_fitted} held out)")
 
 
 def _version() -> str:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from optax import OptState
@@ -18,7 +18,7 @@ from deeppseudopot_jax.training.loop import Epoch, train
 
 @dataclass
 class _History:
-    """What the epochs so far have come to."""
+    """What the epochs so far have come to; `best` has the lowest cost, of held-out data if any."""
 
     terms: tuple[str, ...]
     training: list[CostRow] = field(default_factory=list)
@@ -28,18 +28,26 @@ class _History:
 
     def add(self, epoch: Epoch) -> None:
         """Take note of an epoch."""
-        self.training.append(CostRow(epoch.number, epoch.cost, tuple(epoch.terms.values())))
-        if not epoch.failed and (self.best is None or epoch.cost < self.best.cost):
+        values = tuple(epoch.terms.values())
+        self.training.append(CostRow(epoch.number, epoch.cost, values, epoch.held_out))
+        if not epoch.failed and (self.best is None or epoch.judged < self.best.judged):
             self.best = epoch
 
-    def validate(self, number: int, solved: Solved, terms: Mapping[str, float]) -> None:
+    @property
+    def held_out(self) -> list[CostRow]:
+        """The held-out costs, epoch by epoch; empty where nothing is held out."""
+        found = [(row.epoch, row.held_out) for row in self.training]
+        return [CostRow(number, cost) for number, cost in found if cost is not None]
+
+    def validate(self, number: int, session: Session, solved: Solved) -> None:
         """Take note of freshly evaluated energies."""
-        values = tuple(terms.values())
-        self.validation.append(CostRow(number, sum(values), values))
+        values = tuple(session.terms(solved).values())
+        row = CostRow(number, sum(values), values, session.held_out(solved))
+        self.validation.append(row)
         self.last_solved = number, solved
 
     def save(self, outputs: Outputs) -> None:
-        """The costs so far, and best_*: the potential of the lowest one."""
+        """The costs so far, and best_*, the best potential of them."""
         if self.training:
             outputs.costs("final_training_cost", self.training, self.terms)
         if self.validation:
@@ -50,11 +58,14 @@ class _History:
     def __str__(self) -> str:
         if not self.training:
             return "before the first epoch"
-        number, cost, _ = self.training[-1]
-        text = f"at epoch {number}: cost {self.training[0].cost:.6g} -> {cost:.6g}"
-        if self.best is None:
+        first, last, best = self.training[0], self.training[-1], self.best
+        text = f"at epoch {last.epoch}: cost {first.cost:.6g} -> {last.cost:.6g}"
+        if last.held_out is not None:
+            text += f", held out {first.held_out:.6g} -> {last.held_out:.6g}"
+        if best is None:
             return f"{text}, and there is no good potential"
-        return f"{text}, lowest {self.best.cost:.6g} at epoch {self.best.number}"
+        which = "" if best.held_out is None else "held-out cost "
+        return f"{text}, lowest {which}{best.judged:.6g} at epoch {best.number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +77,7 @@ class Fit:
 
 
 def optimise(session: Session, initial: Solved) -> Fit:
-    """Gradient training; returns the potential of the lowest cost.
+    """Gradient training; returns the potential of the lowest cost, of held-out data if any.
 
     Whatever ends it, the best potential and the costs are in the results folder.
 
@@ -82,7 +93,11 @@ def optimise(session: Session, initial: Solved) -> Fit:
         report.line(f"Training was ended by {type(error).__name__} {history}{kept}")
         raise
     history.save(outputs)
-    curves = {"training": history.training, "validation": history.validation}
+    curves = {
+        "training": history.training,
+        "validation": history.validation,
+        "held out": history.held_out,
+    }
     outputs.cost_figure("final_train_cost", curves)
     report.line(f"Training ended ({last.stopped}) {history}, which is exported")
     best = history.best
@@ -112,14 +127,15 @@ def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
             counter.update(epoch.number, f"cost {epoch.cost:.6g}")
             start = time.perf_counter()
     if not history.validation or history.validation[-1].epoch != epoch.number:
-        solved = session.solved(epoch.params)
-        history.validate(epoch.number, solved, session.terms(solved))
+        history.validate(epoch.number, session, session.solved(epoch.params))
     return epoch
 
 
 def _log_line(epoch: Epoch, seconds: float, settings: Settings) -> str:
     norms = epoch.gradient_norms
     text = f"epoch {epoch.number}: cost {epoch.cost:.8g}{spelled(epoch.terms)}"
+    if epoch.held_out is not None:
+        text += f", held out {epoch.held_out:.8g}"
     text += f", gradient norm {math.hypot(*norms.values()):.3e}"
     if settings.log_gradients:
         text += f" ({', '.join(f'{name} {norm:.3e}' for name, norm in norms.items())})"
@@ -140,7 +156,7 @@ def _epoch_files(session: Session, epoch: Epoch, history: _History) -> None:
     outputs.band_figure(prefix, {name: solved.bands}, PDF_AND_PNG)
     outputs.potential_tables(prefix, epoch.params, real_space=False)
     outputs.potential_figure(prefix, {name: outputs.v_q(epoch.params)}, PDF_AND_PNG)
-    history.validate(epoch.number, solved, session.terms(solved))
+    history.validate(epoch.number, session, solved)
 
 
 def _restore_adam(session: Session, params: Parameters) -> Callable[[OptState], OptState]:

@@ -79,7 +79,7 @@ class LevenbergMarquardt:
             everywhere = prepared(problem, merge(Split(state.trainable, frozen)))
             start = begun(everywhere) if state.carried is None else state.carried
             evaluation = evaluate(everywhere, start, FOR_GRADIENTS)
-        values, near = linearised(
+        values, held_out, near = linearised(
             self.cost,
             problem,
             frozen,
@@ -92,7 +92,9 @@ class LevenbergMarquardt:
         slopes = self.coordinates.by_channel(state.trainable, near.gradient)
         norms = {name: 2.0 * jnp.linalg.norm(slope) for name, slope in slopes.items()}
         total = values.sum()
-        info = StepInfo(total, values, norms, evaluation.dense_fallbacks, evaluation.missed_levels)
+        info = StepInfo(
+            total, values, norms, evaluation.dense_fallbacks, evaluation.missed_levels, held_out
+        )
         damping = state.optimizer_state.with_scales(near.column_norms)
         return info, Found(total, near, damping, evaluation.states)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from deeppseudopot_jax.costs.bands import BandErrors
+from deeppseudopot_jax.costs.bands import BandErrors, held_out_cost
 from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.bands import bands_of_levels
@@ -95,8 +95,8 @@ def linearised(
     columns: Columns,
     states: tuple[States, ...],
     side: Side,
-) -> tuple[Float[Array, " term"], Linearised]:
-    """What the terms of a cost add at solved states, and the cost around these parameters.
+) -> tuple[Float[Array, " term"], Float[Array, ""], Linearised]:
+    """What the terms of a cost add, the held-out cost, and the cost around these parameters.
 
     Args:
         cost: its terms are sums of squares, its penalties enter by their gradients.
@@ -140,7 +140,8 @@ def linearised(
         of_bands = _all_rows(everywhere, states, of_levels, others, inputs)
     else:
         of_bands = _summed(everywhere, states, of_levels, others, inputs, columns, side)
-    return values, _joined(of_bands, penalty_gradient)
+    held_out = held_out_cost(problem, evaluated.bands)
+    return values, held_out, _joined(of_bands, penalty_gradient)
 
 
 class _Parts(NamedTuple):

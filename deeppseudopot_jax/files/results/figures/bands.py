@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from deeppseudopot_jax.files.results.figures.style import (
     DATA_COLOR,
+    HELD_OUT_COLOR,
     PALE_COLOR,
     WIDTH,
     LineStyle,
@@ -31,12 +32,21 @@ _FEW = 10
 """Up to so many k-points, those at the ends are kept off the frame."""
 
 
+_SIGNS = {
+    "reference": (DATA_COLOR, "o"),
+    "reference, held out": (HELD_OUT_COLOR, "D"),
+    "reference, not fitted": (PALE_COLOR, "o"),
+}
+"""Colour and marker of every kind of reference levels, as the legend calls it."""
+
+
 @styled
 def band_figure(systems: Sequence[BandPlot]) -> Figure:
     """Two panels per system: all bands, and the surroundings of the gap.
 
     Corners of the path are marked, and named where they are symmetry points; curves are not drawn
-    across its jumps. Above a panel stands how far each curve is from the reference levels shown.
+    across its jumps. Above a panel stands how far each curve is from the reference levels shown,
+    those that were fitted and those that were held out of the fit.
     """
     abreast = 1 if len(systems) <= _BELOW_EACH_OTHER else 2
     rows = -(-len(systems) // abreast)
@@ -81,9 +91,9 @@ def _draw_reference(axes: Axes, system: BandPlot, path: KPath) -> None:
     if system.reference is None:
         return
     size = _MARKER_SIZE * float(np.sqrt(min(1.0, _ROOMY / len(path.position))))
-    for color, chosen in ((PALE_COLOR, ~system.is_fitted), (DATA_COLOR, system.is_fitted)):
+    for kind, chosen in reversed(_kinds(system).items()):
         levels = np.where(chosen, system.reference - system.zero, np.nan)
-        axes.plot(path.position, levels, **_circles(color, size))
+        axes.plot(path.position, levels, **_open_signs(kind, size))
 
 
 def _draw_curves(
@@ -101,26 +111,36 @@ def _draw_curves(
 
 
 def _deviations(system: BandPlot, zoom: bool) -> str:
-    found = {name: system.deviation(name, zoom) for name in system.curves}
-    return "\n".join(
-        f"{name}: RMSE {1000.0 * value:.3g} meV"
-        for name, value in found.items()
-        if value is not None
-    )
+    lines = []
+    for name in system.curves:
+        found = {
+            "RMSE": system.deviation(name, zoom),
+            "held out": system.deviation(name, zoom, held_out=True),
+        }
+        told = [f"{k} {1000.0 * value:.3g} meV" for k, value in found.items() if value is not None]
+        if told:
+            lines.append(f"{name}: {', '.join(told)}")
+    return "\n".join(lines)
+
+
+def _kinds(system: BandPlot) -> dict[str, np.ndarray]:
+    """Which reference levels are of which kind, (kpt, band); none where there is no reference."""
+    if system.reference is None:
+        return {}
+    fitted, held_out = system.is_fitted, system.is_held_out
+    chosen = fitted, held_out, ~fitted & ~held_out
+    return {kind: levels for kind, levels in zip(_SIGNS, chosen, strict=True) if levels.any()}
 
 
 def _handles(systems: Sequence[BandPlot], styles: Mapping[str, LineStyle]) -> list[Line2D]:
-    fitted = [system.is_fitted for system in systems if system.reference is not None]
-    handles = []
-    if fitted:
-        handles.append(Line2D([], [], label="reference", **_circles(DATA_COLOR)))
-    if not all(levels.all() for levels in fitted):
-        handles.append(Line2D([], [], label="reference, not fitted", **_circles(PALE_COLOR)))
+    shown = {kind for system in systems for kind in _kinds(system)}
+    handles = [Line2D([], [], label=kind, **_open_signs(kind)) for kind in _SIGNS if kind in shown]
     return handles + [Line2D([], [], label=name, **style) for name, style in styles.items()]
 
 
-def _circles(color: str, size: float = _MARKER_SIZE) -> dict:
+def _open_signs(kind: str, size: float = _MARKER_SIZE) -> dict:
+    color, marker = _SIGNS[kind]
     return {
-        "color": color, "marker": "o", "linestyle": "", "markerfacecolor": "none",
+        "color": color, "marker": marker, "linestyle": "", "markerfacecolor": "none",
         "markeredgewidth": 0.6, "markersize": size,
     }  # fmt: skip

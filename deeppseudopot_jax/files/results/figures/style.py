@@ -20,6 +20,8 @@ HALF_WIDTH = 3.4
 
 DATA_COLOR = "#333333"
 PALE_COLOR = "#c8c8c8"
+HELD_OUT_COLOR = "#AA3377"
+"""Unlike the colours below, and with a marker of its own for those who do not see it."""
 
 # M. Okabe and K. Ito, Color Universal Design (2008), without black and the faint yellow.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
