@@ -50,6 +50,21 @@ class Coordinates:
         parts = unravel(flat.astype(template.dtype))
         return {name: ravel_pytree(part)[0] for name, part in parts.items()}
 
+    def scales(
+        self, trainable: dict, column_norms: Float[Array, " coordinate"]
+    ) -> Float[Array, " coordinate"]:
+        """Units of the coordinates from the norms of the columns of a Jacobian.
+
+        Coefficients have units of their own, and each its norm. The weights of a model are alike
+        and have the largest norm of all: else those that hardly matter would take giant steps.
+        """
+        template, unravel = self._flat_zeros(trainable)
+        norms = unravel(column_norms.astype(template.dtype))
+        if isinstance(trainable.get("local"), dict):
+            flat, back = ravel_pytree(norms["local"])
+            norms = {**norms, "local": back(jnp.full_like(flat, flat.max(initial=0.0)))}
+        return ravel_pytree(norms)[0].astype(column_norms.dtype)
+
     def _flat_zeros(self, trainable: dict) -> tuple[Array, Callable[[Array], dict]]:
         if self.neutral is not None:
             zeros = jnp.zeros(self.neutral.shape[1], self.neutral.dtype)

@@ -95,7 +95,8 @@ class LevenbergMarquardt:
         info = StepInfo(
             total, values, norms, evaluation.dense_fallbacks, evaluation.missed_levels, held_out
         )
-        damping = state.optimizer_state.with_scales(near.column_norms)
+        scales = self.coordinates.scales(state.trainable, near.column_norms)
+        damping = state.optimizer_state.with_scales(scales)
         return info, Found(total, near, damping, evaluation.states)
 
     def move(
