@@ -15,13 +15,13 @@ from deeppseudopot_jax.costs.diagnosis import diagnosis
 from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.observables.evaluation import Carried
 from deeppseudopot_jax.parallel import local, placed
-from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.parameters import Parameters, trained_channels
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.descent import Descent
 from deeppseudopot_jax.training.interface import Optimiser, TrainingState
 from deeppseudopot_jax.training.optimizers import make_optimizer
-from deeppseudopot_jax.training.trainable import Split, merge, split, trained_channels
+from deeppseudopot_jax.training.trainable import Split, merge, split
 
 
 @dataclass(frozen=True)
