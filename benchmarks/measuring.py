@@ -52,10 +52,11 @@ def denser(bundle: Any, n_k: int) -> Any:
 def training(bundle: Any, problem: Any, params: Any) -> Callable[[], Any]:
     """A function that makes one epoch after the other."""
     from deeppseudopot_jax.costs.bands import cost_of_bands
+    from deeppseudopot_jax.parameters import trained_channels
     from deeppseudopot_jax.training.descent import Descent
     from deeppseudopot_jax.training.interface import TrainingState
     from deeppseudopot_jax.training.optimizers import make_optimizer
-    from deeppseudopot_jax.training.trainable import split, trained_channels
+    from deeppseudopot_jax.training.trainable import split
 
     optimizer = make_optimizer(bundle.settings, problem.composition)
     trainable, frozen = split(params, trained_channels(bundle.settings))

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.records import record
+from deeppseudopot_jax.settings import Settings
 
 N_COEFFICIENTS = 9
 LONG_RANGE = 4
@@ -24,6 +25,9 @@ COLUMNS: dict[str, int | slice] = {
 
 BESIDE_LOCAL = tuple(name for name in COLUMNS if name != "local")
 """The channels that have the same coefficients whatever the local model is."""
+
+DEFAULT_FRACTION = 0.01
+"""Step of a coefficient without <atom>ParamSteps.par, over its size at the start of the run."""
 
 
 @record
@@ -72,6 +76,17 @@ def to_coefficients(
     """a0 to a8 of every species, the first four as given."""
     beside = beside_local(params)
     return jnp.concatenate([jnp.asarray(a0_to_a3, beside.dtype), beside], axis=1)
+
+
+def trained_channels(settings: Settings) -> tuple[str, ...]:
+    """Entries under the optimiser: the local potential, and the channels switched on by train*."""
+    switches = {
+        "long_range": settings.train_long_range,
+        "spin_orbit": settings.train_spin_orbit,
+        "nonlocal": settings.train_nonlocal,
+        "strain": settings.train_strain,
+    }
+    return ("local", *(name for name, on in switches.items() if on))
 
 
 def beside_local(params: Parameters) -> Float[Array, "species 5"]:

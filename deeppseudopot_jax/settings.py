@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NumberOfKnots = Annotated[int, Field(ge=3)]  # with fewer no spline of degree 3 ends smoothly
 
@@ -65,6 +66,11 @@ class Settings(BaseModel):
     tail_strength: float = Field(0.0, alias="penalize_lambda")
     magnitude_threshold: float | None = Field(None, alias="penalize_mag_threshold")
     magnitude_strength: float = Field(0.0, alias="penalize_mag_lambda")
+
+    # priors on v(q) and on coefficients; off while 0
+    prior_roughness: NonNegativeFloat = Field(0.0, alias="prior_roughness")
+    prior_range: NonNegativeFloat = Field(0.0, alias="prior_range")
+    prior_width: NonNegativeFloat = Field(0.0, alias="prior_width")
 
     # initialisation
     init_epochs: NonNegativeInt = Field(0, alias="init_Zunger_num_epochs")

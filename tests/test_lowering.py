@@ -12,8 +12,9 @@ from deeppseudopot_jax.montecarlo.chain import chains
 from deeppseudopot_jax.observables.evaluation import shapes_of_states
 from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.observables.states import first_guesses, solve
+from deeppseudopot_jax.parameters import trained_channels
 from deeppseudopot_jax.training.descent import differentiated
-from deeppseudopot_jax.training.trainable import split, trained_channels
+from deeppseudopot_jax.training.trainable import split
 
 BUNDLES = ("silicon", "gallium_arsenide", "indium_phosphide_soc")
 PLATFORMS = ("cuda", "tpu")

@@ -8,13 +8,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from samples import TRAINING, bundle_of, cost_and_gradient, cost_of_parameters, random_system
 
 from deeppseudopot_jax import build_problem, initial_params
-from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.parameters import Parameters, trained_channels
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.loop import Epoch, train
 from deeppseudopot_jax.training.optimizers import make_optimizer, staircase
 from deeppseudopot_jax.training.regression import analytic_curves, fit_curves
-from deeppseudopot_jax.training.trainable import merge, split, trained_channels
+from deeppseudopot_jax.training.trainable import merge, split
 
 CHANNELS = ("long_range", "spin_orbit", "nonlocal", "strain")
 

@@ -23,6 +23,7 @@ from deeppseudopot_jax.costs.deformation import deformation_errors
 from deeppseudopot_jax.costs.interface import Cost, Penalty, Term
 from deeppseudopot_jax.costs.masses import mass_errors
 from deeppseudopot_jax.costs.penalties import LargeSpinOrbit, penalties_of
+from deeppseudopot_jax.costs.priors import priors_of
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle, MonteCarloOptions
 
@@ -64,7 +65,7 @@ def asked_by_options(bundle: Bundle, options: Sequence[MonteCarloOptions]) -> As
 
 
 def training_cost(bundle: Bundle, problem: Problem) -> Cost:
-    """The cost of a training: bands, penalties, and what fit_* of every input_X.par adds.
+    """The cost of a training: bands, what fit_* of every input_X.par adds, priors and penalties.
 
     Args:
         bundle: what `read_bundle` returned.
@@ -76,7 +77,8 @@ def training_cost(bundle: Bundle, problem: Problem) -> Cost:
     """
     check_references(bundle)
     others = _observables(bundle, problem, asked_by_inputs(bundle), 1.0, per_k_point)
-    return Cost((BandErrors(band_residuals), *others), penalties_of(problem))
+    terms = (BandErrors(band_residuals), *others, *priors_of(bundle, problem))
+    return Cost(terms, penalties_of(problem))
 
 
 def monte_carlo_cost(bundle: Bundle, options: MonteCarloOptions | None, problem: Problem) -> Cost:

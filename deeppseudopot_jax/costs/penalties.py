@@ -11,10 +11,12 @@ from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
 
+LARGEST_Q = 12.0
+"""Bohr^-1, end of the range of v(q) that penalties and priors look at."""
+
 _STEEPNESS = 10.0
 _TAIL_POINTS = 50
 _MAGNITUDE_POINTS = 240
-_LARGEST_Q = 12.0  # Bohr^-1, end of the range that the penalties look at
 
 _LARGEST_FREE_SPIN_ORBIT = 8.0
 _SPIN_ORBIT_SLOPE = 10.0
@@ -70,7 +72,7 @@ def tail_penalty(problem: Problem, params: Parameters) -> Float[Array, ""]:
     v is the short-range local model: the long-range tail has its own decay.
     """
     start, strength = problem.tail_penalty.start, problem.tail_penalty.strength
-    q = jnp.linspace(start, _LARGEST_Q, _TAIL_POINTS, dtype=problem.dtype)
+    q = jnp.linspace(start, LARGEST_Q, _TAIL_POINTS, dtype=problem.dtype)
     v = problem.local.apply(params.local, q)
     switch = jax.nn.sigmoid(_STEEPNESS * (q - start - 0.5))
     return strength * jnp.mean(jnp.abs(v) * switch[:, None])
@@ -79,7 +81,7 @@ def tail_penalty(problem: Problem, params: Parameters) -> Float[Array, ""]:
 def magnitude_penalty(problem: Problem, params: Parameters) -> Float[Array, ""]:
     """lambda * mean relu(|v| - t) for the part of v(q) that exceeds the threshold t (Ha Bohr^3)."""
     threshold, strength = problem.magnitude_penalty.start, problem.magnitude_penalty.strength
-    q = jnp.linspace(0.0, _LARGEST_Q, _MAGNITUDE_POINTS, dtype=problem.dtype)
+    q = jnp.linspace(0.0, LARGEST_Q, _MAGNITUDE_POINTS, dtype=problem.dtype)
     excess = jnp.abs(problem.local.apply(params.local, q)) - threshold
     return strength * jnp.mean(jax.nn.relu(excess) * jax.nn.sigmoid(_STEEPNESS * excess))
 

@@ -14,14 +14,12 @@ from deeppseudopot_jax.montecarlo.constraints import neutral_directions
 from deeppseudopot_jax.montecarlo.interface import Proposal
 from deeppseudopot_jax.parameters import (
     COLUMNS,
+    DEFAULT_FRACTION,
     N_COEFFICIENTS,
     Parameters,
     from_coefficients,
 )
 from deeppseudopot_jax.records import record
-
-DEFAULT_FRACTION = 0.01
-"""Step of a coefficient without a file, over its size at the start of the run."""
 
 
 @record

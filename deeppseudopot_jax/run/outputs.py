@@ -21,13 +21,12 @@ from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.observables.band_errors import aligned
-from deeppseudopot_jax.parameters import COLUMNS, Parameters, to_coefficients
+from deeppseudopot_jax.parameters import COLUMNS, Parameters, to_coefficients, trained_channels
 from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.adam_state import adam_moments, schedule_count, to_torch_adam
 from deeppseudopot_jax.training.optimizers import staircase
-from deeppseudopot_jax.training.trainable import trained_channels
 from deeppseudopot_jax.types import Bundle, SystemInput
 
 PDF = ("pdf",)

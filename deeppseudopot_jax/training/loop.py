@@ -15,14 +15,14 @@ from deeppseudopot_jax.costs.diagnosis import diagnosis
 from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.observables.evaluation import Carried
 from deeppseudopot_jax.parallel import local, placed
-from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.parameters import Parameters, trained_channels
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.descent import Descent
 from deeppseudopot_jax.training.interface import Optimiser, TrainingState
 from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
 from deeppseudopot_jax.training.optimizers import OPTIMIZERS, make_optimizer
-from deeppseudopot_jax.training.trainable import Split, merge, split, trained_channels
+from deeppseudopot_jax.training.trainable import Split, merge, split
 
 AVAILABLE = (*OPTIMIZERS, "lm")
 """The names of the optimisers that there are."""

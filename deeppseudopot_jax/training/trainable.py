@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from deeppseudopot_jax.parameters import Parameters
-from deeppseudopot_jax.settings import Settings
 
 
 class Split(NamedTuple):
@@ -15,17 +14,6 @@ class Split(NamedTuple):
 
     trainable: dict
     frozen: Parameters
-
-
-def trained_channels(settings: Settings) -> tuple[str, ...]:
-    """Entries under the optimiser: the local potential, and the channels switched on by train*."""
-    switches = {
-        "long_range": settings.train_long_range,
-        "spin_orbit": settings.train_spin_orbit,
-        "nonlocal": settings.train_nonlocal,
-        "strain": settings.train_strain,
-    }
-    return ("local", *(name for name, on in switches.items() if on))
 
 
 def split(params: Parameters, names: tuple[str, ...]) -> Split:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from deeppseudopot_jax.costs.closeness import trained_columns
 from deeppseudopot_jax.parameters import COLUMNS
 from deeppseudopot_jax.potentials.catalogue import CATALOGUE
 from deeppseudopot_jax.run.checks.plan import RunPlan
@@ -62,8 +63,10 @@ def _idle_inputs(plan: RunPlan) -> list[tuple[str, str]]:
             )
             if idle
         ]
-    if bundle.monte_carlo_options or bundle.step_sizes is not None:
-        found.append(("mcOpts*.par, *ParamSteps.par", _first(_NO_MONTE_CARLO, _network)(plan)))
+    if bundle.monte_carlo_options:
+        found.append(("mcOpts*.par", _NO_COEFFICIENT_MOVES(plan)))
+    if bundle.step_sizes is not None and not _holds_coefficients(plan):
+        found.append(("*ParamSteps.par", _NO_COEFFICIENT_MOVES(plan)))
     if bundle.model_state is not None and bundle.settings.trains_coefficients:
         found.append(("init_PPmodel.pth", _NO_WEIGHTS))
     if bundle.optimizer_state is not None:
@@ -182,6 +185,25 @@ def _mean_cost(plan: RunPlan) -> str:
     return ""
 
 
+def _no_priors(plan: RunPlan) -> str:
+    if not plan.fits:
+        return "nothing is trained"
+    if plan.samples_coefficients:
+        return "the Monte Carlo cost of coefficients has no priors"
+    return ""
+
+
+def _no_width(plan: RunPlan) -> str:
+    of_local = plan.settings.trains_coefficients
+    if _no_priors(plan) or trained_columns(plan.trained_channels, of_local):
+        return _no_priors(plan)
+    return "no coefficient is trained"
+
+
+def _holds_coefficients(plan: RunPlan) -> bool:
+    return plan.settings.prior_width > 0 and not _no_width(plan)
+
+
 def _steps_say(plan: RunPlan) -> str:
     return "coefficients move by their step sizes" if plan.settings.trains_coefficients else ""
 
@@ -203,6 +225,7 @@ _RATES = _first(
 )
 _SGD = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "sgd", "it belongs to sgd"))
 _NO_MONTE_CARLO = _needs(lambda p: p.mode == "monte_carlo", "there is no Monte Carlo fit")
+_NO_COEFFICIENT_MOVES = _first(_NO_MONTE_CARLO, _network)
 _SEVERAL_REPLICAS = _needs(lambda p: p.settings.mc_replicas > 1, "mc_replicas is 1")
 _TEMPERING = _first(_NO_MONTE_CARLO, _SEVERAL_REPLICAS)
 _FIT = _needs(lambda p: p.fits, "nothing is fitted that could be validated")
@@ -244,6 +267,8 @@ WHY_IDLE: dict[str, Reason] = {
     "tail_strength": _switch("tail_strength", _first(_TAIL, _COST, _mean_cost)),
     "magnitude_threshold": _first(_MAGNITUDE, _COST, _mean_cost),
     "magnitude_strength": _switch("magnitude_strength", _first(_MAGNITUDE, _COST, _mean_cost)),
+    **{name: _switch(name, _no_priors) for name in ("prior_roughness", "prior_range")},
+    "prior_width": _switch("prior_width", _no_width),
     "init_epochs": _switch("init_epochs", _why_not_fitted),
     **dict.fromkeys(("init_optimizer", "init_learning_rate"), _STEPS_OF_FIT),
     **dict.fromkeys(("init_scheduler_gamma", "init_plot_every"), _STEPS_OF_FIT),

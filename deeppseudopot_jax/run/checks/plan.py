@@ -5,8 +5,8 @@ from typing import Literal
 
 from deeppseudopot_jax.costs.choice import Asked, asked_by_inputs, asked_by_options
 from deeppseudopot_jax.files.bundle.purpose import Purpose
+from deeppseudopot_jax.parameters import trained_channels
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.training.trainable import trained_channels
 from deeppseudopot_jax.types import Bundle
 
 Mode = Literal["evaluate", "initialise", "gradient", "monte_carlo"]
