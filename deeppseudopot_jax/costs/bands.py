@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.costs.interface import Bands, Cost, Evaluated, joined
+from deeppseudopot_jax.costs.interface import Bands, Cost, Evaluated, Needs, joined
 from deeppseudopot_jax.costs.penalties import penalties_of
 from deeppseudopot_jax.observables.bands import energies
 from deeppseudopot_jax.parameters import Parameters
@@ -22,7 +22,7 @@ class BandErrors:
     """The residuals of every system's bands by one measure."""
 
     name: ClassVar[str] = "bands"
-    follows_from_bands: ClassVar[bool] = True
+    needs: ClassVar[Needs] = "bands"
     measure: Measure = static()
 
     def residuals(

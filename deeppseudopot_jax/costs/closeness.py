@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.costs.interface import Evaluated
+from deeppseudopot_jax.costs.interface import Evaluated, Needs
 from deeppseudopot_jax.parameters import (
     BESIDE_LOCAL,
     COLUMNS,
@@ -37,7 +37,7 @@ class Width:
     """Distances of trained coefficients from their start; `columns` are theirs among a0 to a8."""
 
     name: ClassVar[str] = "width"
-    follows_from_bands: ClassVar[bool] = True
+    needs: ClassVar[Needs] = "parameters"
     start: Float[Array, "species column"]
     floor: Float[Array, "species column"]
     strength: Float[Array, "species column"]

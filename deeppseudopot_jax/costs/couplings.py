@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from deeppseudopot_jax.costs.interface import Evaluated, joined
+from deeppseudopot_jax.costs.interface import Evaluated, Needs, joined
 from deeppseudopot_jax.observables.couplings import (
     EDGES,
     CouplingTables,
@@ -42,7 +42,7 @@ class CouplingErrors:
     """sqrt(weight) (|g| - |g_ref|) over all couplings that are given, eV/Bohr."""
 
     name: ClassVar[str] = "couplings"
-    follows_from_bands: ClassVar[bool] = False
+    needs: ClassVar[Needs] = "states"
     fits: tuple[CouplingFit, ...]
 
     def residuals(

@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.costs.interface import Evaluated, joined
+from deeppseudopot_jax.costs.interface import Evaluated, Needs, joined
 from deeppseudopot_jax.observables.deformation import deformation_potentials, deformation_rows
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -28,7 +28,7 @@ class DeformationErrors:
     """sqrt(weight) (D - D_ref) over all rows, eV; no weight of k-points."""
 
     name: ClassVar[str] = "deformation_potentials"
-    follows_from_bands: ClassVar[bool] = False
+    needs: ClassVar[Needs] = "states"
     fits: tuple[DeformationFit, ...]
 
     def residuals(

@@ -5,7 +5,7 @@ validation, the log - goes through the same list.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -14,6 +14,7 @@ from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
 
+Needs = Literal["parameters", "bands", "states"]
 Bands = list[Float[Array, "_kpt _band"]]
 
 
@@ -33,11 +34,11 @@ class Evaluated(NamedTuple):
 class Term(Protocol):
     """A term of a cost that is a sum of squares; a pytree.
 
-    `follows_from_bands` tells that it needs no states of its own, so a screen can afford it.
+    `needs` tells the most that residuals follow from; states of its own are solved for.
     """
 
     name: ClassVar[str]
-    follows_from_bands: ClassVar[bool]
+    needs: ClassVar[Needs]
 
     def residuals(
         self, problem: Problem, params: Parameters, evaluated: Evaluated
@@ -77,7 +78,7 @@ class Cost:
     @property
     def of_bands(self) -> "Cost":
         """The part that follows from bands and parameters without another solve."""
-        return Cost(tuple(t for t in self.terms if t.follows_from_bands), self.penalties)
+        return Cost(tuple(t for t in self.terms if t.needs != "states"), self.penalties)
 
     def values(
         self, problem: Problem, params: Parameters, evaluated: Evaluated

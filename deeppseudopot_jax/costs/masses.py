@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from deeppseudopot_jax.costs.interface import Evaluated, joined
+from deeppseudopot_jax.costs.interface import Evaluated, Needs, joined
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.observables.masses import neighbour_masses
 from deeppseudopot_jax.parameters import Parameters
@@ -37,7 +37,7 @@ class MassErrors:
     """m - m_ref of holes and electrons, electron masses."""
 
     name: ClassVar[str] = "masses"
-    follows_from_bands: ClassVar[bool] = True
+    needs: ClassVar[Needs] = "bands"
     fits: tuple[MassFit, ...]
 
     def residuals(

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.costs.closeness import width_prior
-from deeppseudopot_jax.costs.interface import Evaluated, Term
+from deeppseudopot_jax.costs.interface import Evaluated, Needs, Term
 from deeppseudopot_jax.costs.penalties import LARGEST_Q
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -39,7 +39,7 @@ _TRANSFORM_POINTS = 121
 class _OfCurves:
     """The residuals `matrix` @ v(q) of every species."""
 
-    follows_from_bands: ClassVar[bool] = True
+    needs: ClassVar[Needs] = "parameters"
     q: Float[Array, " q"]
     matrix: Float[Array, "row q"]
 

@@ -123,16 +123,23 @@ def linearised(
     measures = [term.measure for term in cost.terms if isinstance(term, BandErrors)]
     rest = [term for term in cost.terms if not isinstance(term, BandErrors)]
 
-    def rest_at(levels: Levels, step: Array) -> Array:
+    def of_levels_at(levels: Levels, step: Array) -> Array:
         known, params = Evaluated(bands_of_levels(problem, levels)), params_at(step)
-        return joined([term.residuals(problem, params, known) for term in rest], problem.dtype)
+        terms = [term for term in rest if term.needs != "parameters"]
+        return joined([term.residuals(problem, params, known) for term in terms], problem.dtype)
+
+    def of_parameters_at(step: Array) -> Array:
+        params = params_at(step)
+        terms = [term for term in rest if term.needs == "parameters"]
+        found = [term.residuals(problem, params, evaluated) for term in terms]
+        return joined(found, problem.dtype)
 
     def penalties_at(step: Array) -> Array:
         found = (penalty.value(problem, params_at(step)) for penalty in cost.penalties)
         return sum(found, jnp.zeros((), problem.dtype))
 
     of_levels = residuals_of_levels(problem, measures, levels)
-    others = other_residuals(rest_at, levels, start)
+    others = other_residuals(of_levels_at, of_parameters_at, levels, start)
     inputs = inputs_by_step(problem, params_at, start)
     penalty_gradient = 0.5 * jax.grad(penalties_at)(start).astype(jnp.float64)
     everywhere = hamiltonians(problem, params)
@@ -169,7 +176,8 @@ def _all_rows(
         rows.append(jnp.einsum("skrl,sklp->skrp", maps, by_step).reshape(-1, by_step.shape[-1]))
         residuals.append(of_group.residuals.astype(jnp.float64).ravel())
         by_levels = others.by_levels[index].astype(jnp.float64)
-        other_rows += jnp.einsum("oskl,sklp->op", by_levels, by_step)
+        change = jnp.einsum("oskl,sklp->op", by_levels, by_step)
+        other_rows = other_rows.at[: len(change)].add(change)
     all_rows = jnp.concatenate([*rows, other_rows])
     found = jnp.concatenate([*residuals, others.residuals.astype(jnp.float64)])
     return _Parts(all_rows, found, None, all_rows.T @ found)
@@ -199,11 +207,13 @@ def _summed(
         if normal is not None:
             normal += sums.normal.sum(axis=0)
             gradient += sums.gradient.sum(axis=0)
-            other_rows += sums.others.sum(axis=0)
+            change = sums.others.sum(axis=0)
+            other_rows = other_rows.at[: len(change)].add(change)
             continue
         by_step = inputs[index].astype(jnp.float64)
         gradient += jnp.einsum("su,sup->p", sums.gradient, by_step)
-        other_rows += jnp.einsum("sou,sup->op", sums.others, by_step)
+        change = jnp.einsum("sou,sup->op", sums.others, by_step)
+        other_rows = other_rows.at[: len(change)].add(change)
         factors, found = jax.vmap(_factor)(sums.normal, sums.gradient, columns[index])
         chosen = jax.vmap(lambda matrix, rows: matrix[rows])(by_step, columns[index])
         rows.append((factors @ chosen).reshape(-1, n_coordinates))

@@ -1,7 +1,7 @@
 """How the inputs of H, and residuals beside those of the bands, follow a step of the parameters."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,11 @@ _ROWS_AT_A_TIME = 16
 
 
 class Others(NamedTuple):
-    """Residuals beside those of the bands; their derivatives at fixed parameters (per Ha), and at
-    fixed levels of the undeformed crystals."""
+    """Residuals beside those of the bands: their derivatives at fixed parameters (per Ha), and at
+    fixed levels of the undeformed crystals.
+
+    The first of them depend on levels, `by_levels` has rows for these alone.
+    """
 
     residuals: Float[Array, " other"]
     by_levels: tuple[Float[Array, "other _system _kpt _level"], ...]
@@ -32,16 +35,25 @@ class Others(NamedTuple):
 
 
 def other_residuals(
-    residuals_at: Callable[[Levels, Array], Array], levels: Levels, start: Array
+    of_levels: Callable[[Levels, Array], Array],
+    of_parameters: Callable[[Array], Array],
+    levels: Levels,
+    start: Float[Array, " coordinate"],
 ) -> Others:
-    """Differentiate `residuals_at(levels, step)`, row after row."""
-    residuals, pullback = jax.vjp(residuals_at, levels, start)
-    unit = jnp.eye(len(residuals), dtype=residuals.dtype)
+    """Differentiate `of_levels(levels, step)` and `of_parameters(step)`, row after row."""
+    first, pullback = jax.vjp(of_levels, levels, start)
+    second, pullback_alone = jax.vjp(of_parameters, start)
+    by_levels, by_step = _pulled_back(pullback, first, (levels, start))
+    (alone,) = _pulled_back(pullback_alone, second, (start,))
+    return Others(jnp.concatenate([first, second]), by_levels, jnp.concatenate([by_step, alone]))
+
+
+def _pulled_back(pullback: Callable[[Array], Any], residuals: Array, arguments: Any) -> Any:
+    """The rows of a Jacobian, some at a time."""
     if len(residuals) == 0:
-        nothing = jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), levels)
-        return Others(residuals, nothing, jnp.zeros((0, len(start)), start.dtype))
-    by_levels, by_step = jax.lax.map(pullback, unit, batch_size=_ROWS_AT_A_TIME)
-    return Others(residuals, by_levels, by_step)
+        return jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape), leaf.dtype), arguments)
+    unit = jnp.eye(len(residuals), dtype=residuals.dtype)
+    return jax.lax.map(pullback, unit, batch_size=_ROWS_AT_A_TIME)
 
 
 def inputs_by_step(
