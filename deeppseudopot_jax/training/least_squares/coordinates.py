@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -43,6 +44,17 @@ class Coordinates:
             inside = self.neutral.T @ trainable[_LONG_RANGE]
             trainable = {**trainable, _LONG_RANGE: inside}
         return ravel_pytree(trainable)[0]
+
+    def names(self, trainable: dict) -> list[str]:
+        """What every coordinate is: where it stands in the tree of trainable numbers."""
+        if self.neutral is not None:
+            trainable = {**trainable, _LONG_RANGE: self.neutral.T @ trainable[_LONG_RANGE]}
+        leaves, _ = jax.tree_util.tree_flatten_with_path(trainable)
+        return [
+            jax.tree_util.keystr(path, simple=True, separator=".") + str(list(index))
+            for path, leaf in leaves
+            for index in np.ndindex(leaf.shape)
+        ]
 
     def by_channel(
         self, trainable: dict, flat: Float[Array, " coordinate"]

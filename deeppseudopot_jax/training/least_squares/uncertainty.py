@@ -17,11 +17,14 @@ from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.hamiltonians import hamiltonians
 from deeppseudopot_jax.observables.states import Levels
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
 from deeppseudopot_jax.training.least_squares.levels import derivatives_of_levels
 from deeppseudopot_jax.training.least_squares.linearised import Linearised
 from deeppseudopot_jax.training.least_squares.steps import ParamsAt, inputs_by_step
+from deeppseudopot_jax.training.trainable import Split, merge
 
 _SAME_LEVEL = 1e-5
 """eV: reference levels at a k-point that are closer are one datum, given as often as degenerate."""
@@ -177,3 +180,36 @@ def spread_of_curves(
     by_step = jax.vmap(jax.jacrev(at_q), (None, 0))(start, q) @ half.astype(q.dtype)
     in_space = jnp.einsum("rq,qsp->rsp", transform, by_step)
     return jnp.linalg.norm(by_step, axis=-1), jnp.linalg.norm(in_space, axis=-1)
+
+
+class Spreads(NamedTuple):
+    """One standard deviation of what follows from a fit: bands in eV, v(q) and v(r) by species."""
+
+    bands: list[Float[Array, "_kpt _band"]]
+    numbers: Float[Array, " number"]
+    v_q: Float[Array, "q species"]
+    v_r: Float[Array, "r species"]
+
+
+@jax.jit
+def spreads(
+    problem: Problem,
+    frozen: Parameters,
+    trainable: dict,
+    coordinates: Coordinates,
+    states: tuple[States, ...],
+    half: Float[Array, "coordinate coordinate"],
+    slopes: list[Float[Array, "number _kpt _band"]],
+    q: Float[Array, " q"],
+    transform: Float[Array, "r q"],
+) -> Spreads:
+    """`spread_of_bands`, `spread_of_numbers` and `spread_of_curves` at solved states."""
+
+    def params_at(step: Array) -> Parameters:
+        return merge(Split(coordinates.moved(trainable, step), frozen))
+
+    return Spreads(
+        spread_of_bands(problem, params_at, states, half),
+        spread_of_numbers(problem, params_at, states, half, slopes),
+        *spread_of_curves(problem, params_at, half, q, transform),
+    )
