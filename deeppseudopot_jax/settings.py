@@ -92,6 +92,8 @@ class Settings(BaseModel):
     scheduler_step: PositiveInt | None = Field(None, alias="schedulerStep")
     plot_every: PositiveInt | None = Field(None, alias="plotEvery")
     patience: PositiveInt | None = Field(None, alias="patience")
+    ensemble_size: PositiveInt = Field(1, alias="ensemble_size")
+    ensemble_spread: PositiveFloat = Field(0.1, alias="ensemble_spread")
     perturb_every: Annotated[int, Field(ge=-1)] = Field(-1, alias="perturbEvery")
     pre_adjust_moves: NonNegativeInt = Field(0, alias="pre_adjust_moves")
     pre_adjust_step_size: PositiveFloat | None = Field(None, alias="pre_adjust_stepSize")

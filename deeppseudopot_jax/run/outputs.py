@@ -229,6 +229,11 @@ class Outputs:
         tables.write_observables(self.file(f"{prefix}_observables.dat"), found)
 
     @_by_first_process
+    def table(self, name: str, rows: Sequence[Sequence[float]], columns: Sequence[str]) -> None:
+        """<name>.dat: rows of numbers under the names of their columns."""
+        tables.write_costs(self.file(f"{name}.dat"), rows, columns)
+
+    @_by_first_process
     def arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """<name>.npz."""
         tables.write_arrays(self.file(f"{name}.npz"), arrays)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from deeppseudopot_jax.costs.bands import cost_of_bands
@@ -15,7 +17,7 @@ from deeppseudopot_jax.files.bundle.reader import read_bundle
 from deeppseudopot_jax.files.results.painter import Here, Painter
 from deeppseudopot_jax.initialise import initial_moments, initial_params
 from deeppseudopot_jax.montecarlo.chain import chains
-from deeppseudopot_jax.parallel import placed
+from deeppseudopot_jax.parallel import placed, replica_mesh
 from deeppseudopot_jax.problem import Precision, Problem, distribute, on_the_host
 from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_supported
 from deeppseudopot_jax.run.checks.plan import RunPlan, plan_of
@@ -25,6 +27,7 @@ from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.run.session import Session
 from deeppseudopot_jax.run.stages.ahead import compile_ahead, finish_ahead
 from deeppseudopot_jax.run.stages.describe import describe
+from deeppseudopot_jax.run.stages.ensemble import fit_ensemble
 from deeppseudopot_jax.run.stages.error_bars import error_bars
 from deeppseudopot_jax.run.stages.export import export
 from deeppseudopot_jax.run.stages.initial import (
@@ -34,7 +37,7 @@ from deeppseudopot_jax.run.stages.initial import (
     old_functional_form,
 )
 from deeppseudopot_jax.run.stages.sampling.stage import sample
-from deeppseudopot_jax.run.stages.training import optimise
+from deeppseudopot_jax.run.stages.training import Fit, optimise
 
 _SHOWN = 5
 """Names of old files that are told."""
@@ -78,7 +81,10 @@ def run(
         initial = baseline(session, start)
         finish_ahead(session)
         if plan.mode == "gradient":
-            fit = optimise(session, initial)
+            if plan.settings.ensemble_size > 1:
+                fit = Fit(fit_ensemble(session, start, initial))
+            else:
+                fit = optimise(session, initial)
             session.outputs.parameters("final", fit.solved.params, fit.optimizer_state)
             known = plan.settings.least_squares
             spread = error_bars(session, fit.solved) if known else None
@@ -141,7 +147,7 @@ def _session(
     """Everything the stages need; whatever ends them is written to the log."""
     bundle = plan.bundle
     built = on_the_host(bundle, precision=precision)
-    problem = distribute(built)
+    problem = _on_devices(plan, built)
     # What does not fit must not leave a results folder.
     params = initial_params(bundle, problem)
     if plan.restores_moments:
@@ -164,6 +170,15 @@ def _session(
     finally:
         _report_left_over(folder, report)
         report.close()
+
+
+def _on_devices(plan: RunPlan, built: Problem) -> Problem:
+    """The problem as the devices share it; members of an ensemble have a device each instead."""
+    size = plan.settings.ensemble_size if plan.mode == "gradient" else 1
+    if size > 1 and replica_mesh(size) is not None:
+        problem: Problem = jax.tree.map(jnp.asarray, built)
+        return problem
+    return distribute(built)
 
 
 def _cost(plan: RunPlan, problem: Problem) -> Cost:

@@ -148,6 +148,10 @@ def _model_option(field: str) -> Reason:
     )
 
 
+def _single_fit(plan: RunPlan) -> bool:
+    return plan.settings.ensemble_size == 1
+
+
 def _has_neutral_moves(plan: RunPlan) -> bool:
     """Whether a4 can change with every system staying neutral."""
     counts = [
@@ -275,7 +279,21 @@ WHY_IDLE: dict[str, Reason] = {
     "init_log_gradients": _switch("init_log_gradients", _why_not_fitted),
     "force_retrain": _switch("force_retrain", _force_retrain),
     "max_epochs": _acts,
-    **dict.fromkeys(("optimizer", "plot_every", "patience"), _TRAINING),
+    "optimizer": _TRAINING,
+    "plot_every": _first(_TRAINING, _needs(_single_fit, "an ensemble writes no files on its way")),
+    "patience": _first(
+        _TRAINING,
+        _needs(
+            lambda p: _single_fit(p) or not p.settings.least_squares,
+            "members of an ensemble end where least squares has converged",
+        ),
+    ),
+    "ensemble_size": _switch("ensemble_size", _TRAINING),
+    "ensemble_spread": _first(
+        _TRAINING,
+        _needs(lambda p: not _single_fit(p), "ensemble_size is 1"),
+        _needs(lambda p: not p.has_random_members, "the members start from random weights"),
+    ),
     **dict.fromkeys(("learning_rate", "scheduler_gamma", "scheduler_step"), _RATES),
     "sgd_momentum": _SGD,
     "adam_beta1": _ADAM,

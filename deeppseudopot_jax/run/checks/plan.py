@@ -57,6 +57,14 @@ class RunPlan:
         return self.initial_fit is not None and self.settings.is_linear
 
     @property
+    def has_random_members(self) -> bool:
+        """Whether the members of an ensemble start from random weights of their own.
+
+        Else they start from the same potential, perturbed: where weights are given or solved for.
+        """
+        return self.start == "random" and not self.solves_initial_fit
+
+    @property
     def has_references(self) -> bool:
         """Whether every system has energies to compare with."""
         return all(system.reference_energies is not None for system in self.bundle.systems)

@@ -58,7 +58,7 @@ def initialise(session: Session) -> Initial:
     if session.plan.initial_fit is None:
         return Initial(params)
     assert isinstance(model, NetworkModel)
-    curves, source = _target_curves(session, params)
+    curves, source = target_curves(session, params)
     again = "" if bundle.model_state is None else " again"
     directly, n_epochs = "", settings.init_epochs
     if session.plan.solves_initial_fit:
@@ -119,7 +119,7 @@ def old_functional_form(session: Session, solved: Solved) -> None:
     session.outputs.band_figure("oldFunc", {"Zunger form": form.bands}, PDF)
 
 
-def _target_curves(session: Session, params: Parameters) -> tuple[Curves, str]:
+def target_curves(session: Session, params: Parameters) -> tuple[Curves, str]:
     """What a network is to be at first: a table if there is one, else the Zunger form.
 
     A table is a whole potential, as *_qSpace_pot.dat is; the network gives its short-range part.
