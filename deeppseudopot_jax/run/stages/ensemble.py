@@ -73,7 +73,7 @@ def _starts(session: Session, start: Initial) -> Parameters:
 
 
 def _perturbed(session: Session, params: Parameters, member: int) -> Parameters:
-    """Every trained number times 1 + ensemble_spread times a normal deviate; systems stay neutral."""
+    """Every trained number times 1 + ensemble_spread normal deviates; systems stay neutral."""
     settings, problem = session.bundle.settings, session.problem
     trainable, frozen = split(params, session.plan.trained_channels)
     coordinates = coordinates_of(problem.composition, trainable)
