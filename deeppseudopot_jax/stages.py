@@ -19,8 +19,11 @@ def spelled(stages: Sequence[StageName]) -> str:
     return f"stages = {' '.join(stages)}"
 
 
-def fit_coefficients(stages: Sequence[StageName], model: str) -> tuple[bool, ...]:
-    """Whether each stage fits the Zunger coefficients; if not, it fits the network `model`."""
+def fit_coefficients(stages: Sequence[StageName], model: str | None) -> tuple[bool, ...]:
+    """Whether each stage fits the Zunger coefficients; if not, it fits the network `model`.
+
+    The model is None while reading finds it missing.
+    """
     found = []
     coefficients = model == NO_NETWORK
     for name in reversed(stages):
@@ -30,12 +33,12 @@ def fit_coefficients(stages: Sequence[StageName], model: str) -> tuple[bool, ...
     return tuple(reversed(found))
 
 
-def hand_over_a_curve(stages: Sequence[StageName], model: str) -> bool:
+def hand_over_a_curve(stages: Sequence[StageName], model: str | None) -> bool:
     """Whether a network starts from the coefficients that the stage before it has fitted."""
     return len(set(fit_coefficients(stages, model))) == 2
 
 
-def wrong_with(stages: Sequence[StageName], model: str) -> list[str]:
+def wrong_with(stages: Sequence[StageName], model: str | None) -> list[str]:
     """Why stages cannot follow each other like this, or not with this model; all reasons."""
     key = spelled(stages)
     found = [

@@ -269,6 +269,14 @@ def test_mistakes_in_the_chain_are_told_with_their_line(inputs, tmp_path, config
     assert not (tmp_path / "results").exists()
 
 
+def test_a_missing_model_is_told_as_such(inputs):
+    with pytest.raises(BundleError) as error:
+        read_bundle(inputs(TRAINING + "stages = zunger network\n"))
+    found = [str(problem) for problem in error.value.problems]
+    assert any("the key PPmodel is missing" in text for text in found)
+    assert not any("None" in text for text in found)
+
+
 @pytest.mark.parametrize(
     ("words", "changes", "message"),
     [
