@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -84,8 +83,7 @@ def test_intervals_cover_the_truth_as_often_as_they_should():
         v, true_v = (problem.local.apply(p.local, q) for p in (last.params, truth))
         errors = np.concatenate(
             [
-                np.ravel(last.params.local - truth.local)
-                / np.linalg.norm(fit.half, axis=1),
+                np.ravel(last.params.local - truth.local) / np.linalg.norm(fit.half, axis=1),
                 [
                     (number.value - np.sum(number.slopes * exact)) / sigma
                     for number, sigma in zip(numbers, spread.numbers, strict=True)
