@@ -21,6 +21,7 @@ from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.observables.band_errors import aligned
+from deeppseudopot_jax.observables.band_numbers import BandNumber
 from deeppseudopot_jax.parameters import COLUMNS, Parameters, to_coefficients, trained_channels
 from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.potentials.networks import NetworkModel
@@ -45,6 +46,15 @@ class CostRow(NamedTuple):
     cost: float
     terms: tuple[float, ...] = ()
     held_out: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """One standard deviation of bands (eV) and of potentials on the grids of the outputs."""
+
+    bands: Sequence[np.ndarray]
+    v_q: np.ndarray
+    v_r: np.ndarray
 
 
 def _by_first_process(write: Callable[..., None]) -> Callable[..., None]:
@@ -107,11 +117,22 @@ class Outputs:
 
     @_by_first_process
     def band_figure(
-        self, prefix: str, curves: Mapping[str, Sequence[np.ndarray]], formats: Sequence[str]
+        self,
+        prefix: str,
+        curves: Mapping[str, Sequence[np.ndarray]],
+        formats: Sequence[str],
+        spread: Spread | None = None,
     ) -> None:
-        """<prefix>_plotBS.*: curves (name to energies of every system) over the reference."""
+        """<prefix>_plotBS.*: curves (name to energies of every system) over the reference.
+
+        `spread` are the error bars of the first curve.
+        """
         plots = [
-            band_plot(system, {name: bands[i] for name, bands in curves.items()})
+            band_plot(
+                system,
+                {name: bands[i] for name, bands in curves.items()},
+                None if spread is None else spread.bands[i],
+            )
             for i, system in enumerate(self.bundle.systems)
         ]
         self.save("band_figure", (plots,), f"{prefix}_plotBS", formats)
@@ -130,16 +151,23 @@ class Outputs:
 
     @_by_first_process
     def potential_figure(
-        self, prefix: str, curves: Mapping[str, np.ndarray], formats: Sequence[str]
+        self,
+        prefix: str,
+        curves: Mapping[str, np.ndarray],
+        formats: Sequence[str],
+        spread: Spread | None = None,
     ) -> None:
         """<prefix>_plotPP.*: v(q) and v(r) of every species.
 
-        Curves map a name to v(q) on the grid `q`, NaN where it is not known; the first is solid.
+        Curves map a name to v(q) on the grid `q`, NaN where it is not known; the first is solid,
+        and `spread` its error bars.
         """
-        plots = []
+        plots: list[PotentialPlot] = []
         for name, v_q in curves.items():
             v_r = real_space_potential(self.q, np.nan_to_num(v_q), self.r)
-            plots.append(PotentialPlot(name, v_q, v_r))
+            shaded = spread if not plots else None
+            sigmas = None if shaded is None else (shaded.v_q, shaded.v_r)
+            plots.append(PotentialPlot(name, v_q, v_r, sigmas))
         arguments = self.q, self.r, self.problem.species, plots
         self.save("potential_figure", arguments, f"{prefix}_plotPP", formats)
 
@@ -190,6 +218,20 @@ class Outputs:
             for label, curve in curves.items()
         }
         self.save("cost_figure", (rows, "Epoch", f"Cost ({unit})"), name, PDF)
+
+    @_by_first_process
+    def observables(self, prefix: str, rows: Sequence[tuple[BandNumber, float]]) -> None:
+        """<prefix>_observables.dat: numbers from bands, with one standard deviation each."""
+        found = (
+            (number.system, number.name, number.value, sigma, number.reference, number.unit)
+            for number, sigma in rows
+        )
+        tables.write_observables(self.file(f"{prefix}_observables.dat"), found)
+
+    @_by_first_process
+    def arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """<name>.npz."""
+        tables.write_arrays(self.file(f"{name}.npz"), arrays)
 
     def v_q(self, params: Parameters) -> np.ndarray:
         """v(q) in Ha Bohr^3 of every species on the grid `q`."""
@@ -250,8 +292,15 @@ def path_length(system: SystemInput) -> np.ndarray:
     return k_path(system.k_points, system.crystal.lattice).position
 
 
-def band_plot(system: SystemInput, curves: Mapping[str, Float[np.ndarray, "kpt band"]]) -> BandPlot:
-    """Bands as figures show them: where they compare with the reference."""
+def band_plot(
+    system: SystemInput,
+    curves: Mapping[str, Float[np.ndarray, "kpt band"]],
+    sigma: Float[np.ndarray, "kpt band"] | None = None,
+) -> BandPlot:
+    """Bands as figures show them: where they compare with the reference.
+
+    `sigma` is one standard deviation of the first curve.
+    """
     reference = system.reference_energies
     return BandPlot(
         title=system.name,
@@ -266,4 +315,5 @@ def band_plot(system: SystemInput, curves: Mapping[str, Float[np.ndarray, "kpt b
         held_out_weights=system.held_out_weights,
         valence_band=system.valence_band,
         plot_range=system.plot_range,
+        sigma=sigma,
     )

@@ -25,6 +25,7 @@ from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.run.session import Session
 from deeppseudopot_jax.run.stages.ahead import compile_ahead, finish_ahead
 from deeppseudopot_jax.run.stages.describe import describe
+from deeppseudopot_jax.run.stages.error_bars import error_bars
 from deeppseudopot_jax.run.stages.export import export
 from deeppseudopot_jax.run.stages.initial import (
     baseline,
@@ -79,7 +80,9 @@ def run(
         if plan.mode == "gradient":
             fit = optimise(session, initial)
             session.outputs.parameters("final", fit.solved.params, fit.optimizer_state)
-            export(session, "final", fit.solved, initial)
+            known = plan.settings.least_squares
+            spread = error_bars(session, fit.solved) if known else None
+            export(session, "final", fit.solved, initial, spread)
         elif plan.mode == "monte_carlo":
             best = sample(session, initial, folder.path if resume else None)
             session.outputs.parameters("final", best.params)

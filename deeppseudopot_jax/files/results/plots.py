@@ -26,6 +26,7 @@ class BandPlot:
             of their own.
         valence_band: index of the highest occupied band, whose maximum becomes the energy zero.
         plot_range: windows of both panels.
+        sigma: one standard deviation of the first curve, where it is known.
     """
 
     title: str
@@ -37,6 +38,7 @@ class BandPlot:
     held_out_weights: Float[np.ndarray, "kpt band"] | None = None
     valence_band: int | None = None
     plot_range: PlotRange = field(default_factory=PlotRange)
+    sigma: Float[np.ndarray, "kpt band"] | None = None
 
     @property
     def zero(self) -> float:
@@ -108,8 +110,12 @@ class BandPlot:
 
 @dataclass(frozen=True, eq=False)
 class PotentialPlot:
-    """Potentials of all species, v(q) in Ha Bohr^3 and v(r) in Ha; `label` is for the legend."""
+    """Potentials of all species, v(q) in Ha Bohr^3 and v(r) in Ha; `label` is for the legend.
+
+    `sigmas` are one standard deviation of both, where they are known.
+    """
 
     label: str
     v_q: Float[np.ndarray, "q species"]
     v_r: Float[np.ndarray, "r species"]
+    sigmas: tuple[Float[np.ndarray, "q species"], Float[np.ndarray, "r species"]] | None = None

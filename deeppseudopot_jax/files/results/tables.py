@@ -3,7 +3,7 @@
 Every file appears complete or not at all. Text after `#` is a comment, as in the inputs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +75,28 @@ def write_costs(
         for row in rows
     )
     _write(path, texts, " ".join(columns))
+
+
+def write_observables(
+    path: Path | str, rows: Iterable[tuple[str, str, float, float, float | None, str]]
+) -> None:
+    """*_observables.dat: system, name, value, one standard deviation, reference, unit.
+
+    What is not known is nan; names are in quotes.
+    """
+    texts = (
+        f'"{system}" "{name}" {value:.8f} {sigma:.8f} '
+        f"{float('nan') if reference is None else reference:.8f} {unit}"
+        for system, name, value, sigma, reference, unit in rows
+    )
+    _write(path, texts, "system observable value standard_deviation reference unit")
+
+
+def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:
+    """*.npz: arrays by their names."""
+    # An open file, because NumPy would append .npz to the temporary name.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def write_coefficients(path: Path | str, coefficients: Float[np.ndarray, "9"]) -> None:

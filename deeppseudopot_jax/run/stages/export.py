@@ -1,11 +1,25 @@
 """The outcome of a run or of an evaluation."""
 
-from deeppseudopot_jax.run.outputs import PDF_AND_PNG
+from deeppseudopot_jax.run.outputs import PDF_AND_PNG, Spread
 from deeppseudopot_jax.run.session import Session, Solved
 
 
-def export(session: Session, prefix: str, solved: Solved, initial: Solved | None = None) -> None:
-    """Bands and potentials of the outcome, as tables and figures; `initial` to compare with."""
+def export(
+    session: Session,
+    prefix: str,
+    solved: Solved,
+    initial: Solved | None = None,
+    spread: Spread | None = None,
+) -> None:
+    """Bands and potentials of the outcome, as tables and figures.
+
+    Args:
+        session: of the run.
+        prefix: of the files.
+        solved: the outcome.
+        initial: what to compare it with.
+        spread: its error bars.
+    """
     outputs = session.outputs
     name = "fit" if initial is not None else "potential"
     session.report_errors(f"{prefix.capitalize()} potential", solved)
@@ -14,6 +28,6 @@ def export(session: Session, prefix: str, solved: Solved, initial: Solved | None
         curves["initial"] = initial.bands
         potentials["initial"] = outputs.v_q(initial.params)
     outputs.band_tables(prefix, solved.bands)
-    outputs.band_figure(prefix, curves, PDF_AND_PNG)
+    outputs.band_figure(prefix, curves, PDF_AND_PNG, spread)
     outputs.potential_tables(prefix, solved.params)
-    outputs.potential_figure(prefix, potentials, PDF_AND_PNG)
+    outputs.potential_figure(prefix, potentials, PDF_AND_PNG, spread)

@@ -1,7 +1,9 @@
 """The numbers that a step of least squares changes, as one flat vector."""
 
 from collections.abc import Callable
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
@@ -10,6 +12,7 @@ from jaxtyping import Array, Float
 from deeppseudopot_jax.records import record
 
 _LONG_RANGE = "long_range"
+_UNKNOWN = 100.0
 
 
 @record
@@ -42,6 +45,17 @@ class Coordinates:
             trainable = {**trainable, _LONG_RANGE: inside}
         return ravel_pytree(trainable)[0]
 
+    def names(self, trainable: dict) -> list[str]:
+        """What every coordinate is: where it stands in the tree of trainable numbers."""
+        if self.neutral is not None:
+            trainable = {**trainable, _LONG_RANGE: self.neutral.T @ trainable[_LONG_RANGE]}
+        leaves, _ = jax.tree_util.tree_flatten_with_path(trainable)
+        return [
+            jax.tree_util.keystr(path, simple=True, separator=".") + str(list(index))
+            for path, leaf in leaves
+            for index in np.ndindex(leaf.shape)
+        ]
+
     def by_channel(
         self, trainable: dict, flat: Float[Array, " coordinate"]
     ) -> dict[str, Float[Array, "_"]]:
@@ -64,6 +78,25 @@ class Coordinates:
             flat, back = ravel_pytree(norms["local"])
             norms = {**norms, "local": back(jnp.full_like(flat, flat.max(initial=0.0)))}
         return ravel_pytree(norms)[0].astype(column_norms.dtype)
+
+    def known_beforehand(self, trainable: dict) -> Float[Array, " coordinate"]:
+        """How far the coordinates are known without data: one standard deviation of each.
+
+        Weights of a model: the root mean square of them all. Coefficients: a hundred times the
+        largest of their channel, which is to say nothing.
+        """
+        _, unravel = self._flat_zeros(trainable)
+        values = unravel(self.values(trainable))
+
+        def of_channel(part: Any) -> Any:
+            flat, back = ravel_pytree(part)
+            if isinstance(part, dict):
+                return back(jnp.full_like(flat, jnp.sqrt(jnp.mean(flat**2))))
+            largest = jnp.max(jnp.abs(flat), initial=0.0)
+            return back(jnp.full_like(flat, _UNKNOWN * jnp.where(largest > 0, largest, 1.0)))
+
+        known = {name: of_channel(part) for name, part in values.items()}
+        return ravel_pytree(known)[0].astype(jnp.float64)
 
     def _flat_zeros(self, trainable: dict) -> tuple[Array, Callable[[Array], dict]]:
         if self.neutral is not None:

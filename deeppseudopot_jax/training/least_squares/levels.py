@@ -96,7 +96,7 @@ def derivatives_of_levels(
 ) -> Float[Array, "system kpt level input"]:
     """The derivatives of a group's levels with respect to the inputs of H, at all k-points."""
     group, field = everywhere.groups[index], everywhere.fields[index]
-    found = over_group(partial(_derivatives, group), group, everywhere.separable, field, states)
+    found = over_group(partial(derivatives, group), group, everywhere.separable, field, states)
     return on_every_device((group,), (found,))[0]
 
 
@@ -124,11 +124,11 @@ def summed_rows(
     def at_k(
         point: AtK, inputs: Array | None, states: States, of_levels: OfLevels, others: Array
     ) -> Sums:
-        derivatives = _derivatives(group, point, states)
+        found = derivatives(group, point, states)
         if inputs is not None:
-            derivatives = derivatives @ inputs
-        rows = of_levels.maps @ derivatives
-        return Sums(rows.T @ rows, rows.T @ of_levels.residuals, others @ derivatives)
+            found = found @ inputs
+        rows = of_levels.maps @ found
+        return Sums(rows.T @ rows, rows.T @ of_levels.residuals, others @ found)
 
     field = everywhere.fields[index]
     sums = summed_over_k(
@@ -137,5 +137,6 @@ def summed_rows(
     return on_every_device((group,), (sums,))[0]
 
 
-def _derivatives(group: SystemGroup, point: AtK, states: States) -> Float[Array, "level input"]:
+def derivatives(group: SystemGroup, point: AtK, states: States) -> Float[Array, "level input"]:
+    """Those of the levels at one k-point with respect to the inputs of H."""
     return level_derivatives(point, states.vectors[:, : group.n_levels]).flat()

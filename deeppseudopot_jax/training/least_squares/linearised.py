@@ -46,7 +46,8 @@ class Linearised(NamedTuple):
 
     `rows` and `residuals` have the J^T J and J^T r of all residuals, but may be fewer. Where there
     are more of them than coordinates, `normal` is J^T J and both are None. `gradient` is half that
-    of F, and `beside` what of it is not rows^T residuals: penalties, and rounding.
+    of F, and `beside` what of it is not rows^T residuals: penalties, and rounding. `priors` are
+    those rows of J that know of the parameters alone.
     """
 
     rows: Float[Array, "row coordinate"] | None
@@ -55,6 +56,7 @@ class Linearised(NamedTuple):
     gradient: Float[Array, " coordinate"]
     beside: Float[Array, " coordinate"]
     column_norms: Float[Array, " coordinate"]
+    priors: Float[Array, "prior coordinate"]
 
 
 def columns_of(problem: Problem) -> Columns:
@@ -148,7 +150,8 @@ def linearised(
     else:
         of_bands = _summed(everywhere, states, of_levels, others, inputs, columns, side)
     held_out = held_out_cost(problem, evaluated.bands)
-    return values, held_out, _joined(of_bands, penalty_gradient)
+    n_priors = len(others.residuals) - len(others.by_levels[0])
+    return values, held_out, _joined(of_bands, penalty_gradient, n_priors)
 
 
 class _Parts(NamedTuple):
@@ -233,14 +236,15 @@ def _factor(normal: Array, gradient: Array, columns: Array) -> tuple[Array, Arra
     return jnp.where(known, roots, 0.0)[:, None] * vectors.T, residuals
 
 
-def _joined(parts: _Parts, penalty_gradient: Array) -> Linearised:
+def _joined(parts: _Parts, penalty_gradient: Array, n_priors: int) -> Linearised:
     """The cost around some parameters; a square matrix where there are more rows than columns."""
     rows, residuals, normal, gradient = parts
     gradient = gradient + penalty_gradient
+    priors = rows[len(rows) - n_priors :]
     if normal is None and rows.shape[0] <= rows.shape[1]:
         beside = gradient - rows.T @ residuals
         norms = jnp.sqrt(jnp.sum(rows**2, axis=0))
-        return Linearised(rows, residuals, None, gradient, beside, norms)
+        return Linearised(rows, residuals, None, gradient, beside, norms, priors)
     whole = rows.T @ rows if normal is None else normal + rows.T @ rows
     norms = jnp.sqrt(jnp.diagonal(whole))
-    return Linearised(None, None, whole, gradient, gradient, norms)
+    return Linearised(None, None, whole, gradient, gradient, norms, priors)

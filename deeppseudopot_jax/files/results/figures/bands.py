@@ -16,6 +16,7 @@ from deeppseudopot_jax.files.results.figures.style import (
     LineStyle,
     legend_above,
     line_styles,
+    shaded,
     spacious,
     styled,
     zero_line,
@@ -105,6 +106,10 @@ def _draw_curves(
         interrupted = np.insert(levels, path.breaks, np.nan, axis=0)
         # Below the points: these stay visible where the fit is good.
         axes.plot(position, interrupted, zorder=1.9, **styles[name])
+        if system.sigma is not None and name == next(iter(system.curves)):
+            width = np.insert(system.sigma, path.breaks, np.nan, axis=0)
+            for band, sigma in zip(interrupted.T, width.T, strict=True):
+                shaded(axes, position, band, sigma, styles[name]["color"])
         if path.alone:
             color = styles[name]["color"]
             axes.plot(path.position[path.alone], levels[path.alone], "_", color=color, ms=8)

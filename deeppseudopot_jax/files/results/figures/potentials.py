@@ -14,6 +14,7 @@ from deeppseudopot_jax.files.results.figures.style import (
     DASHES,
     WIDTH,
     legend_above,
+    shaded,
     spacious,
     styled,
     zero_line,
@@ -47,6 +48,10 @@ def potential_figure(
     left, right = figure.subplots(1, 2)
     _draw(left, q, [plot.v_q for plot in plots])
     _draw(right, r, [plot.v_r for plot in plots])
+    for plot in plots:
+        if plot.sigmas is not None:
+            _shade(left, q, plot.v_q, plot.sigmas[0])
+            _shade(right, r, plot.v_r, plot.sigmas[1])
     left.set(xlabel=r"$q$ (Bohr$^{-1}$)", ylabel=r"$v(q)$ (Ha Bohr$^3$)")
     right.set(xlabel=r"$r$ (Bohr)", ylabel=r"$v(r)$ (Ha)")
     handles = [
@@ -68,6 +73,11 @@ def _draw(axes: Axes, x: np.ndarray, values: Sequence[np.ndarray]) -> None:
             axes.plot(x, column, color=color, linestyle=dashes)
     zero_line(axes)
     _frame(axes, x, np.hstack(values))
+
+
+def _shade(axes: Axes, x: np.ndarray, values: np.ndarray, sigmas: np.ndarray) -> None:
+    for column, sigma, color in zip(values.T, sigmas.T, cycle(COLORS), strict=False):
+        shaded(axes, x, column, sigma, color)
 
 
 def _frame(axes: Axes, x: np.ndarray, values: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -76,6 +77,11 @@ def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
     """A legend in a row above the panels, where it covers no data."""
     if handles:
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+def shaded(axes: Axes, x: np.ndarray, y: np.ndarray, sigma: np.ndarray, color: str) -> None:
+    """One standard deviation to both sides of a curve."""
+    axes.fill_between(x, y - sigma, y + sigma, color=color, alpha=0.25, linewidth=0.0, zorder=1.8)
 
 
 def zero_line(axes: Axes) -> None:
