@@ -52,9 +52,9 @@ class Step(NamedTuple):
 
 def first_damping(n_coordinates: int) -> Damping:
     """Before any Jacobian is known."""
-    return Damping(
-        jnp.asarray(_FIRST_DAMPING), jnp.asarray(2.0), jnp.zeros(n_coordinates, jnp.float64)
-    )
+    # With a dtype: weakly typed ones would compile a second program for the first step.
+    value, growth = (jnp.asarray(number, jnp.float64) for number in (_FIRST_DAMPING, 2.0))
+    return Damping(value, growth, jnp.zeros(n_coordinates, jnp.float64))
 
 
 @jax.jit

@@ -1,7 +1,7 @@
 """Levenberg-Marquardt as an optimiser of `train`: every move is a step that lowers the cost."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,14 +80,7 @@ class LevenbergMarquardt:
             start = begun(everywhere) if state.carried is None else state.carried
             evaluation = evaluate(everywhere, start, FOR_GRADIENTS)
         values, held_out, near = linearised(
-            self.cost,
-            problem,
-            frozen,
-            state.trainable,
-            self.coordinates,
-            self.columns,
-            evaluation.states,
-            self.side,
+            *self._arguments(problem, frozen, state.trainable, evaluation.states)
         )
         slopes = self.coordinates.by_channel(state.trainable, near.gradient)
         norms = {name: 2.0 * jnp.linalg.norm(slope) for name, slope in slopes.items()}
@@ -123,6 +116,19 @@ class LevenbergMarquardt:
                     return TrainingState(trainable, memory, None, updates, tried), ""
             damping = damping.raised()
         return state, "stalled: no trial step lowered the cost"
+
+    def compile(
+        self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
+    ) -> None:
+        """Compile the Jacobian before it is needed; `states` may be shapes alone."""
+        linearised.lower(*self._arguments(problem, frozen, trainable, states)).compile()
+
+    def _arguments(
+        self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
+    ) -> tuple[Any, ...]:
+        """Those of `linearised`."""
+        shape = self.coordinates, self.columns, states, self.side
+        return self.cost, problem, frozen, trainable, *shape
 
     def _tried(
         self, problem: Problem, params: Parameters, updates: int, start: Carried
