@@ -17,7 +17,7 @@ from deeppseudopot_jax.training.least_squares.linearised import Linearised
 _SMALLEST_SCALE = 1e-8
 """Of a column that residuals do not depend on, over the largest one."""
 
-_FIRST_DAMPING = 1e-3
+FIRST_DAMPING = 1e-3
 _LARGEST_RELIEF = 1.0 / 3.0
 
 
@@ -53,7 +53,7 @@ class Step(NamedTuple):
 def first_damping(n_coordinates: int) -> Damping:
     """Before any Jacobian is known."""
     # With a dtype: weakly typed ones would compile a second program for the first step.
-    value, growth = (jnp.asarray(number, jnp.float64) for number in (_FIRST_DAMPING, 2.0))
+    value, growth = (jnp.asarray(number, jnp.float64) for number in (FIRST_DAMPING, 2.0))
     return Damping(value, growth, jnp.zeros(n_coordinates, jnp.float64))
 
 
