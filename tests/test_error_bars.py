@@ -28,7 +28,7 @@ N_FITS = 40
 
 
 def silicon(**settings: object):
-    """A bundle of small bases with the Zunger form near silicon's, and its own bands as reference."""
+    """A small bundle with the Zunger form near silicon's, and its own bands as reference."""
     system = zinc_blende(
         ("Si", "Si"), K_POINTS, valence_band=7, conduction_band=8, n_bands=10, gap_k_point=0,
         band_weights=np.linspace(0.5, 2.0, 10),

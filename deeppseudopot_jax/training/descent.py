@@ -81,12 +81,11 @@ class Descent:
         )
         return TrainingState(trainable, optimizer_state, found.carried, state.updates + 1), ""
 
-
-def compile_gradient(
-    cost: Cost, problem: Problem, parts: Split, states: tuple[States, ...]
-) -> None:
-    """Compile the gradient before it is needed; states may be shapes alone."""
-    differentiated.lower(cost, problem, parts.frozen, parts.trainable, states).compile()
+    def compile(
+        self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
+    ) -> None:
+        """Compile the gradient before it is needed; `states` may be shapes alone."""
+        differentiated.lower(self.cost, problem, frozen, trainable, states).compile()
 
 
 @jax.jit

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, Protocol
 
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.evaluation import Carried, Evaluation
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -56,4 +57,10 @@ class Optimiser(Protocol):
         self, problem: Problem, frozen: Parameters, state: TrainingState, found: Any
     ) -> tuple[TrainingState, str]:
         """The state after one update, and why there is no further one; empty while there is."""
+        ...
+
+    def compile(
+        self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
+    ) -> None:
+        """Compile what `look` needs once states are known; `states` may be shapes alone."""
         ...

@@ -6,12 +6,12 @@ from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.session import Session
 from deeppseudopot_jax.run.stages.sampling.stage import first_chunk
-from deeppseudopot_jax.training.descent import compile_gradient
+from deeppseudopot_jax.training.loop import optimiser_of
 from deeppseudopot_jax.training.trainable import split
 
 
 def compile_ahead(session: Session, params: Parameters) -> None:
-    """Begin to compile gradient or chunk of steps; on several devices this is left to the fit."""
+    """Begin to compile gradient, Jacobian or chunk; on several devices this is left to the fit."""
     work = {"gradient": _compile_gradient, "monte_carlo": _compile_chunk}.get(session.plan.mode)
     if work is not None and session.problem.mesh is None:
         session.ahead.begin(work, session, params)
@@ -25,9 +25,11 @@ def finish_ahead(session: Session) -> None:
 
 
 def _compile_gradient(session: Session, params: Parameters) -> None:
-    problem, channels = session.problem, session.plan.trained_channels
+    problem, settings = session.problem, session.plan.settings
+    trainable, frozen = split(params, session.plan.trained_channels)
     states = shapes_of_states(prepared(problem, params), FOR_GRADIENTS)
-    compile_gradient(session.cost, problem, split(params, channels), states)
+    optimiser = optimiser_of(settings, problem, session.cost, trainable)
+    optimiser.compile(problem, frozen, trainable, states)
 
 
 def _compile_chunk(session: Session, params: Parameters) -> None:

@@ -5,7 +5,11 @@ from importlib import metadata
 
 import jax
 
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.session import Session
+from deeppseudopot_jax.training.least_squares.coordinates import coordinates_of
+from deeppseudopot_jax.training.least_squares.uncertainty import independent_data
+from deeppseudopot_jax.training.trainable import split
 from deeppseudopot_jax.types import SystemInput
 
 
@@ -55,6 +59,18 @@ def describe(session: Session, notes: Sequence[str], title: str = "") -> None:
         report.line(f"  {text}")
     for note in notes:
         report.line(f"  note: {note}")
+
+
+def describe_fit(session: Session, params: Parameters) -> None:
+    """Tell how many numbers are trained on how many levels, aloud if there are more numbers."""
+    parts = split(params, session.plan.trained_channels)
+    n_numbers = coordinates_of(session.problem.composition, parts.trainable).size(parts.trainable)
+    n_levels = independent_data(session.problem)
+    text = f"{n_numbers} numbers are trained on {n_levels} fitted levels"
+    if n_numbers <= n_levels:
+        session.report.log(text)
+    else:
+        session.report.line(f"  note: {text}: data alone do not determine them.")
 
 
 def _k_points(system: SystemInput) -> str:

@@ -11,6 +11,7 @@ from deeppseudopot_jax.initialise import initial_moments
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG, CostRow, Outputs
 from deeppseudopot_jax.run.session import NumericalError, Session, Solved, spelled
+from deeppseudopot_jax.run.stages.describe import describe_fit
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.adam_state import adam_moments, replace_adam_moments
 from deeppseudopot_jax.training.loop import Epoch, train
@@ -84,6 +85,7 @@ def optimise(session: Session, initial: Solved) -> Fit:
     Raises:
         NumericalError: if a cost, gradient or energy is not finite.
     """
+    describe_fit(session, initial.params)
     history, report, outputs = _History(session.cost.names), session.report, session.outputs
     try:
         last = _run_epochs(session, initial, history)

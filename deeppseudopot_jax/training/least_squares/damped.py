@@ -17,7 +17,7 @@ from deeppseudopot_jax.training.least_squares.linearised import Linearised
 _SMALLEST_SCALE = 1e-8
 """Of a column that residuals do not depend on, over the largest one."""
 
-_FIRST_DAMPING = 1e-3
+FIRST_DAMPING = 1e-3
 _LARGEST_RELIEF = 1.0 / 3.0
 
 
@@ -52,9 +52,9 @@ class Step(NamedTuple):
 
 def first_damping(n_coordinates: int) -> Damping:
     """Before any Jacobian is known."""
-    return Damping(
-        jnp.asarray(_FIRST_DAMPING), jnp.asarray(2.0), jnp.zeros(n_coordinates, jnp.float64)
-    )
+    # With a dtype: weakly typed ones would compile a second program for the first step.
+    value, growth = (jnp.asarray(number, jnp.float64) for number in (FIRST_DAMPING, 2.0))
+    return Damping(value, growth, jnp.zeros(n_coordinates, jnp.float64))
 
 
 @jax.jit

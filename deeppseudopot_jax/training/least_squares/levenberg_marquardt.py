@@ -1,7 +1,7 @@
 """Levenberg-Marquardt as an optimiser of `train`: every move is a step that lowers the cost."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,12 @@ from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.interface import StepInfo, TrainingState
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates, coordinates_of
-from deeppseudopot_jax.training.least_squares.damped import Damping, damped_step, first_damping
+from deeppseudopot_jax.training.least_squares.damped import (
+    FIRST_DAMPING,
+    Damping,
+    damped_step,
+    first_damping,
+)
 from deeppseudopot_jax.training.least_squares.linearised import (
     Columns,
     Linearised,
@@ -44,8 +49,13 @@ _SMALL_SLOPE = 1e-8
 """Cosine of the angle between residuals and a column of J, at which they are orthogonal."""
 _SMALL_STEP = 1e-10
 """Of the coordinates, both in units of their scales."""
-SMALL_GAIN = 1e-9
+SMALL_GAIN = 1e-13
 """Of the cost, promised by a step."""
+
+_UNCERTAIN = 1e-6
+"""Of cost and coordinates: errors of the energies may hide such gains and steps."""
+_ROUNDING = 1e3
+"""The same over the relative precision."""
 
 
 class Found(NamedTuple):
@@ -80,14 +90,7 @@ class LevenbergMarquardt:
             start = begun(everywhere) if state.carried is None else state.carried
             evaluation = evaluate(everywhere, start, FOR_GRADIENTS)
         values, held_out, near = linearised(
-            self.cost,
-            problem,
-            frozen,
-            state.trainable,
-            self.coordinates,
-            self.columns,
-            evaluation.states,
-            self.side,
+            *self._arguments(problem, frozen, state.trainable, evaluation.states)
         )
         slopes = self.coordinates.by_channel(state.trainable, near.gradient)
         norms = {name: 2.0 * jnp.linalg.norm(slope) for name, slope in slopes.items()}
@@ -109,10 +112,8 @@ class LevenbergMarquardt:
         size = jnp.linalg.norm(damping.scales * self.coordinates.values(state.trainable))
         for _ in range(TRIALS):
             step = damped_step(found.near, damping)
-            if step.predicted <= SMALL_GAIN * found.cost:
-                return state, "converged: no step would lower the cost"
-            if step.length <= _SMALL_STEP * size:
-                return state, "converged: the steps vanish"
+            if step.predicted <= SMALL_GAIN * found.cost or step.length <= _SMALL_STEP * size:
+                break
             trainable = self.coordinates.moved(state.trainable, step.change)
             tried = self._tried(problem, merge(Split(trainable, frozen)), state.updates, start)
             if tried is not None:
@@ -122,7 +123,20 @@ class LevenbergMarquardt:
                     memory, updates = damping.relieved(gain), state.updates + 1
                     return TrainingState(trainable, memory, None, updates, tried), ""
             damping = damping.raised()
-        return state, "stalled: no trial step lowered the cost"
+        return state, _why_ended(found, size, problem.dtype)
+
+    def compile(
+        self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
+    ) -> None:
+        """Compile the Jacobian before it is needed; `states` may be shapes alone."""
+        linearised.lower(*self._arguments(problem, frozen, trainable, states)).compile()
+
+    def _arguments(
+        self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
+    ) -> tuple[Any, ...]:
+        """Those of `linearised`."""
+        shape = self.coordinates, self.columns, states, self.side
+        return self.cost, problem, frozen, trainable, *shape
 
     def _tried(
         self, problem: Problem, params: Parameters, updates: int, start: Carried
@@ -165,6 +179,21 @@ def _cost_of(
     found = tuple(of_group.energies[..., : group.n_levels] for group, of_group in pairs)
     bands = bands_of_levels(problem, on_every_device(problem.groups, found))
     return cost(problem, merge(Split(trainable, frozen)), Evaluated(bands))
+
+
+def _why_ended(found: Found, size: Float[Array, ""], dtype: jnp.dtype) -> str:
+    """Whether a minimum is reached, or steps fail that ought to lower the cost.
+
+    Any step promises little once it is damped enough: what counts is one that is damped mildly.
+    """
+    mildest = jnp.minimum(found.damping.value, FIRST_DAMPING)
+    step = damped_step(found.near, found.damping._replace(value=mildest))
+    hidden = max(_UNCERTAIN, _ROUNDING * float(jnp.finfo(dtype).eps))
+    if step.predicted <= hidden * found.cost:
+        return "converged: no step would lower the cost"
+    if step.length <= hidden * size:
+        return "converged: the steps vanish"
+    return "stalled: no trial step lowered the cost"
 
 
 def _largest_slope(found: Found) -> Float[Array, ""]:
