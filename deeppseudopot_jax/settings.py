@@ -232,12 +232,11 @@ def rule_violations(settings: Settings) -> list[Violation]:
             key = Settings.model_fields[field].alias
             violations.append(Violation((field, "spin_orbit"), f"{key} = 1 needs SObool = 1"))
     for active, field, reason, needs in (
-        (settings.max_epochs > 0, "max_epochs", "max_num_epochs > 0", ["plot_every"]),
         (
-            settings.max_epochs > 0 and not settings.least_squares,
+            settings.max_epochs > 0,
             "max_epochs",
             "max_num_epochs > 0",
-            _GRADIENT_NEEDS,
+            ["plot_every"] if settings.least_squares else _GRADIENT_NEEDS,
         ),
         (
             settings.monte_carlo or "monte_carlo" in settings.stages,
@@ -338,7 +337,7 @@ def _tempering_violations(settings: Settings) -> list[Violation]:
     return [Violation(fields, message) for broken, fields, message in rules if broken]
 
 
-_GRADIENT_NEEDS = ["learning_rate", "scheduler_step", "scheduler_gamma"]
+_GRADIENT_NEEDS = ["learning_rate", "plot_every", "scheduler_step", "scheduler_gamma"]
 _MONTE_CARLO_NEEDS = ["mc_iterations", "mc_fraction", "mc_beta"]
 _INIT_NEEDS = ["init_learning_rate", "init_scheduler_gamma", "init_plot_every"]
 
