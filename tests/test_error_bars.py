@@ -13,9 +13,9 @@ from deeppseudopot_jax.costs.bands import cost_of_bands
 from deeppseudopot_jax.observables.band_numbers import band_numbers
 from deeppseudopot_jax.training.interface import TrainingState
 from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
+from deeppseudopot_jax.training.least_squares.spreads import spreads
 from deeppseudopot_jax.training.least_squares.uncertainty import (
     independent_data,
-    spreads,
     uncertainty,
 )
 from deeppseudopot_jax.training.loop import train

@@ -17,12 +17,8 @@ from deeppseudopot_jax.parameters import Parameters, trained_channels
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates, coordinates_of
 from deeppseudopot_jax.training.least_squares.damped import Damping, damped_step
-from deeppseudopot_jax.training.least_squares.linearised import (
-    Linearised,
-    columns_of,
-    linearised,
-    side_of,
-)
+from deeppseudopot_jax.training.least_squares.linearised import Linearised, linearised
+from deeppseudopot_jax.training.least_squares.sides import columns_of, side_of
 from deeppseudopot_jax.training.trainable import Split, merge, split
 from deeppseudopot_jax.types import Bundle, CouplingTarget, DeformationTarget
 

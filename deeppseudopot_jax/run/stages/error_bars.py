@@ -14,10 +14,10 @@ from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.training.interface import TrainingState
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
 from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
+from deeppseudopot_jax.training.least_squares.spreads import spreads
 from deeppseudopot_jax.training.least_squares.uncertainty import (
     Uncertainty,
     independent_data,
-    spreads,
     uncertainty,
 )
 from deeppseudopot_jax.training.trainable import split

@@ -25,7 +25,8 @@ from deeppseudopot_jax.training.least_squares.levenberg_marquardt import (
     SMALL_GAIN,
     TRIALS,
 )
-from deeppseudopot_jax.training.least_squares.linearised import Columns, Side, linearised
+from deeppseudopot_jax.training.least_squares.linearised import linearised
+from deeppseudopot_jax.training.least_squares.sides import Columns, Side
 from deeppseudopot_jax.training.trainable import Split, merge, split
 
 

@@ -31,14 +31,8 @@ from deeppseudopot_jax.training.least_squares.damped import (
     damped_step,
     first_damping,
 )
-from deeppseudopot_jax.training.least_squares.linearised import (
-    Columns,
-    Linearised,
-    Side,
-    columns_of,
-    linearised,
-    side_of,
-)
+from deeppseudopot_jax.training.least_squares.linearised import Linearised, linearised
+from deeppseudopot_jax.training.least_squares.sides import Columns, Side, columns_of, side_of
 from deeppseudopot_jax.training.trainable import Split, merge
 
 TRIALS = 12

@@ -5,12 +5,11 @@ Hellmann-Feynman's, whatever the model is, and products are formed on the smalle
 """
 
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from deeppseudopot_jax.costs.bands import BandErrors, held_out_cost
 from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
@@ -28,14 +27,9 @@ from deeppseudopot_jax.training.least_squares.levels import (
     residuals_of_levels,
     summed_rows,
 )
+from deeppseudopot_jax.training.least_squares.sides import Columns, Side
 from deeppseudopot_jax.training.least_squares.steps import Others, inputs_by_step, other_residuals
 from deeppseudopot_jax.training.trainable import Split, merge
-
-Side = Literal["residuals", "inputs", "parameters"]
-"""Where products of Jacobians are formed."""
-
-Columns = tuple[Int[Array, "_system _column"], ...]
-"""The inputs of H that the systems of every group have: no form factors of absent species."""
 
 _NEGLIGIBLE = 1e-15
 """Eigenvalues of a Gram matrix over the largest that are rounding."""
@@ -57,34 +51,6 @@ class Linearised(NamedTuple):
     beside: Float[Array, " coordinate"]
     column_norms: Float[Array, " coordinate"]
     priors: Float[Array, "prior coordinate"]
-
-
-def columns_of(problem: Problem) -> Columns:
-    """The inputs of H that occur, for `linearised`."""
-    counts = np.asarray(problem.composition)
-    found = []
-    for group in problem.groups:
-        n_shells, n_species = group.tables.shell_radii.shape[-1], counts.shape[1]
-        members = counts[list(group.members)]
-        present = np.argsort(-members, axis=1, kind="stable")[:, : (members > 0).sum(axis=1).max()]
-        first = n_species * np.arange(n_shells)
-        shells = (first[None, :, None] + present[:, None, :]).reshape(len(members), -1)
-        n_atoms = group.tables.atom_mask.shape[-1]
-        n_strengths = 3 * n_atoms if problem.channels.separable else 0
-        strengths = n_shells * n_species + np.arange(n_strengths)
-        strengths = np.broadcast_to(strengths, (len(members), n_strengths))
-        found.append(jnp.asarray(np.concatenate([shells, strengths], axis=1)))
-    return tuple(found)
-
-
-def side_of(problem: Problem, columns: Columns, n_coordinates: int) -> Side:
-    """The smallest of the three sides."""
-    sizes: dict[Side, int] = {
-        "residuals": sum(group.n_levels * sum(group.n_k) for group in problem.groups),
-        "inputs": sum(of_group.size for of_group in columns),
-        "parameters": n_coordinates,
-    }
-    return min(sizes, key=lambda side: sizes[side])
 
 
 @partial(jax.jit, static_argnames="side")

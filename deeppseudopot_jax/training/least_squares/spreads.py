@@ -1,0 +1,144 @@
+"""What a covariance of the coordinates means for bands, for numbers read off them, for curves."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from deeppseudopot_jax.eigensolvers.interface import States
+from deeppseudopot_jax.observables.bands import bands_of_levels
+from deeppseudopot_jax.observables.hamiltonians import hamiltonians
+from deeppseudopot_jax.observables.states import Levels
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.potentials.compose import v_of_q
+from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
+from deeppseudopot_jax.training.least_squares.levels import derivatives_of_levels
+from deeppseudopot_jax.training.least_squares.steps import ParamsAt, inputs_by_step
+from deeppseudopot_jax.training.trainable import Split, merge
+
+
+def spread_of_bands(
+    problem: Problem,
+    params_at: ParamsAt,
+    states: tuple[States, ...],
+    half: Float[Array, "coordinate coordinate"],
+) -> list[Float[Array, "_kpt _band"]]:
+    """One standard deviation (eV) of every band energy, in the order of the bands.
+
+    Args:
+        problem: from `build_problem`.
+        params_at: the parameters after a step.
+        states: solved states without one.
+        half: of the covariance.
+    """
+    start = jnp.zeros(len(half), problem.dtype)
+    everywhere = hamiltonians(problem, params_at(start))
+    inputs = inputs_by_step(problem, params_at, start)
+
+    def of_system(by_inputs: Array, inputs: Array) -> Array:
+        scattered = inputs @ half.astype(inputs.dtype)
+        return jax.lax.map(lambda at_k: jnp.linalg.norm(at_k @ scattered, axis=-1), by_inputs)
+
+    levels = tuple(
+        jax.vmap(of_system)(derivatives_of_levels(everywhere, index, of_group), inputs[index])
+        for index, of_group in enumerate(states)
+    )
+    return bands_of_levels(problem, levels)
+
+
+def spread_of_numbers(
+    problem: Problem,
+    params_at: ParamsAt,
+    states: tuple[States, ...],
+    half: Float[Array, "coordinate coordinate"],
+    slopes: list[Float[Array, "number _kpt _band"]],
+) -> Float[Array, " number"]:
+    """One standard deviation of numbers that follow from bands.
+
+    Args:
+        problem: from `build_problem`.
+        params_at: the parameters after a step.
+        states: solved states without one.
+        half: of the covariance.
+        slopes: derivatives of the numbers with respect to the bands (eV) of every system.
+    """
+    start = jnp.zeros(len(half), problem.dtype)
+    everywhere = hamiltonians(problem, params_at(start))
+    inputs = inputs_by_step(problem, params_at, start)
+    pairs = zip(problem.groups, states, strict=True)
+    levels = tuple(of_group.energies[..., : group.n_levels] for group, of_group in pairs)
+
+    def numbers(levels: Levels) -> Array:
+        bands = bands_of_levels(problem, levels)
+        parts = [jnp.einsum("okn,kn->o", *pair) for pair in zip(slopes, bands, strict=True)]
+        return sum(parts, jnp.zeros(len(slopes[0]), problem.dtype))
+
+    by_levels = jax.jacrev(numbers)(levels)
+    by_step = jnp.zeros((len(slopes[0]), len(half)), problem.dtype)
+    for index, of_group in enumerate(states):
+        by_inputs = derivatives_of_levels(everywhere, index, of_group)
+        followed = jnp.einsum("oskl,sklu->osu", by_levels[index], by_inputs)
+        by_step += jnp.einsum("osu,sup->op", followed, inputs[index])
+    return jnp.linalg.norm(by_step @ half.astype(by_step.dtype), axis=1)
+
+
+def spread_of_curves(
+    problem: Problem,
+    params_at: ParamsAt,
+    half: Float[Array, "coordinate coordinate"],
+    q: Float[Array, " q"],
+    transform: Float[Array, "r q"],
+) -> tuple[Float[Array, "q species"], Float[Array, "r species"]]:
+    """One standard deviation of v(q) (Ha Bohr^3) and of its transform v(r) (Ha).
+
+    Args:
+        problem: from `build_problem`.
+        params_at: the parameters after a step.
+        half: of the covariance.
+        q: in Bohr^-1.
+        transform: the matrix that takes v(q) to v(r).
+    """
+    start = jnp.zeros(len(half), problem.dtype)
+    gamma = problem.channels.long_range_gamma
+
+    def at_q(step: Array, q: Array) -> Array:
+        return v_of_q(problem.local, params_at(step), q[None], gamma)[0]
+
+    by_step = jax.vmap(jax.jacrev(at_q), (None, 0))(start, q) @ half.astype(q.dtype)
+    in_space = jnp.einsum("rq,qsp->rsp", transform, by_step)
+    return jnp.linalg.norm(by_step, axis=-1), jnp.linalg.norm(in_space, axis=-1)
+
+
+class Spreads(NamedTuple):
+    """One standard deviation of what follows from a fit: bands in eV, v(q) and v(r) by species."""
+
+    bands: list[Float[Array, "_kpt _band"]]
+    numbers: Float[Array, " number"]
+    v_q: Float[Array, "q species"]
+    v_r: Float[Array, "r species"]
+
+
+@jax.jit
+def spreads(
+    problem: Problem,
+    frozen: Parameters,
+    trainable: dict,
+    coordinates: Coordinates,
+    states: tuple[States, ...],
+    half: Float[Array, "coordinate coordinate"],
+    slopes: list[Float[Array, "number _kpt _band"]],
+    q: Float[Array, " q"],
+    transform: Float[Array, "r q"],
+) -> Spreads:
+    """`spread_of_bands`, `spread_of_numbers` and `spread_of_curves` at solved states."""
+
+    def params_at(step: Array) -> Parameters:
+        return merge(Split(coordinates.moved(trainable, step), frozen))
+
+    return Spreads(
+        spread_of_bands(problem, params_at, states, half),
+        spread_of_numbers(problem, params_at, states, half, slopes),
+        *spread_of_curves(problem, params_at, half, q, transform),
+    )
