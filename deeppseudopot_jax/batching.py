@@ -4,7 +4,7 @@ This is the one place that knows about padded arrays' natural sizes, and how a g
 devices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from deeppseudopot_jax.hamiltonian.tables import SystemTables, TableSizes, UnpaddedTables
 from deeppseudopot_jax.numerics import host_array, repeat_last
@@ -156,6 +156,50 @@ def replicas_together(groups: Sequence[SystemGroup], n: int) -> int:
 
     largest = max(1, _allowed_bytes() // max(map(chunk_bytes, groups)))
     return max(count for count in range(1, n + 1) if n % count == 0 and count <= largest)
+
+
+def in_batches(
+    work: Callable[..., Any],
+    together: int,
+    active: Bool[Array, " replica"],
+    otherwise: Any,
+    arguments: tuple[Any, ...],
+) -> Any:
+    """`work(*arguments)` of the active replicas, `otherwise` of the others.
+
+    Batches of `together` replicas come one after the other, so that their matrices fit into memory
+    (or caches); a batch without an active replica costs nothing. All trees are (replica, ...).
+    """
+
+    def batch(given: tuple[Array, Any, tuple[Any, ...]]) -> Any:
+        active, otherwise, arguments = given
+
+        def done() -> Any:
+            return select(active, jax.vmap(work)(*arguments), otherwise)
+
+        return jax.lax.cond(jnp.any(active), done, lambda: otherwise)
+
+    def single(given: tuple[Array, Any, tuple[Any, ...]]) -> Any:
+        active, otherwise, arguments = given
+        return jax.lax.cond(active, lambda: work(*arguments), lambda: otherwise)
+
+    if together == 1:  # small batches are slower than what they are made of
+        return jax.lax.map(single, (active, otherwise, arguments))
+
+    def split(leaf: Array) -> Array:
+        return leaf.reshape(-1, together, *leaf.shape[1:])
+
+    found = jax.lax.map(batch, jax.tree.map(split, (active, otherwise, arguments)))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+
+
+def select(where: Bool[Array, " replica"], new: Any, old: Any) -> Any:
+    """`new` of the replicas where it holds, `old` of the others."""
+
+    def leaf(new: Array, old: Array) -> Array:
+        return jnp.where(where.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(leaf, new, old)
 
 
 def _allowed_bytes() -> int:

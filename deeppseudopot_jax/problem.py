@@ -211,6 +211,12 @@ def distribute(problem: Problem, replicas: int = 1) -> Problem:
     return replace(rest, groups=groups)
 
 
+def with_local(problem: Problem, local: LocalModel) -> Problem:
+    """The same problem with another short-range local model; no table depends on it."""
+    changed: Problem = replace(problem, channels=replace(problem.channels, local=local))
+    return changed
+
+
 def local_model(bundle: Bundle, local: LocalName | None = None) -> LocalModel:
     """The short-range local model by its name, or as `build_problem` chooses it."""
     name = local or ("zunger" if bundle.settings.trains_coefficients else "network")

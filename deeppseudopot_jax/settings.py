@@ -11,6 +11,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from deeppseudopot_jax.stages import (
+    NO_NETWORK,
+    StageName,
+    fit_coefficients,
+    hand_over_a_curve,
+    spelled,
+    wrong_with,
+)
+
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
@@ -81,6 +90,9 @@ class Settings(BaseModel):
     init_log_gradients: bool = Field(False, alias="init_Zunger_printGrad")
     force_retrain: bool = Field(False, alias="force_retrain")
 
+    # fits that follow each other
+    stages: tuple[StageName, ...] = Field((), alias="stages")
+
     # gradient training
     max_epochs: NonNegativeInt = Field(0, alias="max_num_epochs")
     optimizer: OptimizerName = Field("adam", alias="optimizer")
@@ -92,6 +104,8 @@ class Settings(BaseModel):
     scheduler_step: PositiveInt | None = Field(None, alias="schedulerStep")
     plot_every: PositiveInt | None = Field(None, alias="plotEvery")
     patience: PositiveInt | None = Field(None, alias="patience")
+    ensemble_size: PositiveInt = Field(1, alias="ensemble_size")
+    ensemble_spread: PositiveFloat = Field(0.1, alias="ensemble_spread")
     perturb_every: Annotated[int, Field(ge=-1)] = Field(-1, alias="perturbEvery")
     pre_adjust_moves: NonNegativeInt = Field(0, alias="pre_adjust_moves")
     pre_adjust_step_size: PositiveFloat | None = Field(None, alias="pre_adjust_stepSize")
@@ -129,7 +143,29 @@ class Settings(BaseModel):
     @property
     def trains_coefficients(self) -> bool:
         """Whether the Zunger coefficients themselves are the local potential (ZeroFunction)."""
-        return self.model == "ZeroFunction"
+        return self.model == NO_NETWORK
+
+    @property
+    def fits(self) -> bool:
+        """Whether anything is fitted to the references, by whatever method."""
+        return self.monte_carlo or self.max_epochs > 0 or bool(self.stages)
+
+    @property
+    def by_stage(self) -> tuple["Settings", ...]:
+        """The settings of every stage as a run of its own; only these where `stages` is absent."""
+        found, has_weights = [], False
+        coefficients = fit_coefficients(self.stages, self.model)
+        for name, of_coefficients in zip(self.stages, coefficients, strict=True):
+            own: dict[str, object] = {"stages": (), "monte_carlo": name == "monte_carlo"}
+            if name == "monte_carlo":
+                own["max_epochs"] = 0
+            if of_coefficients:
+                own["model"] = NO_NETWORK
+            if has_weights:  # those of the stage before, to go on with
+                own["force_retrain"] = False
+            has_weights = not of_coefficients
+            found.append(self.model_copy(update=own))
+        return tuple(found) or (self,)
 
     @property
     def is_linear(self) -> bool:
@@ -175,8 +211,8 @@ class Violation:
 
 def rule_violations(settings: Settings) -> list[Violation]:
     """Every rule between keys that `settings` breaks."""
-    violations = []
-    if settings.monte_carlo and settings.max_epochs > 0:
+    violations = _stage_violations(settings) if settings.stages else []
+    if settings.monte_carlo and not settings.stages and settings.max_epochs > 0:
         violations.append(
             Violation(
                 ("monte_carlo", "max_epochs"),
@@ -196,14 +232,18 @@ def rule_violations(settings: Settings) -> list[Violation]:
             key = Settings.model_fields[field].alias
             violations.append(Violation((field, "spin_orbit"), f"{key} = 1 needs SObool = 1"))
     for active, field, reason, needs in (
-        (settings.max_epochs > 0, "max_epochs", "max_num_epochs > 0", ["plot_every"]),
         (
-            settings.max_epochs > 0 and not settings.least_squares,
+            settings.max_epochs > 0,
             "max_epochs",
             "max_num_epochs > 0",
-            _GRADIENT_NEEDS,
+            ["plot_every"] if settings.least_squares else _GRADIENT_NEEDS,
         ),
-        (settings.monte_carlo, "monte_carlo", "mc_bool = 1", _MONTE_CARLO_NEEDS),
+        (
+            settings.monte_carlo or "monte_carlo" in settings.stages,
+            "stages" if settings.stages else "monte_carlo",
+            spelled(settings.stages) if settings.stages else "mc_bool = 1",
+            _MONTE_CARLO_NEEDS,
+        ),
         (
             settings.init_epochs > 0 and not settings.is_linear,
             "init_epochs",
@@ -226,7 +266,41 @@ def rule_violations(settings: Settings) -> list[Violation]:
     ):
         if active:
             violations += _missing(settings, field, reason, needs)
-    return violations + (_tempering_violations(settings) if settings.monte_carlo else [])
+    for stage in settings.by_stage:
+        if stage.monte_carlo:
+            violations += _tempering_violations(stage)
+    return list(dict.fromkeys(violations))  # stages may break the same rule
+
+
+def _stage_violations(settings: Settings) -> list[Violation]:
+    """Rules of the key `stages`."""
+    key = spelled(settings.stages)
+    trains = any(name != "monte_carlo" for name in settings.stages)
+    rules = [
+        (
+            settings.monte_carlo,
+            ("stages", "monte_carlo"),
+            f"mc_bool = 1 together with {key}: the stage monte_carlo says it, leave mc_bool out",
+        ),
+        (
+            trains and settings.max_epochs == 0,
+            ("stages", "max_epochs"),
+            f"{key} needs max_num_epochs > 0, the epochs of every stage that is not monte_carlo",
+        ),
+        (
+            not trains and settings.max_epochs > 0,
+            ("stages", "max_epochs"),
+            f"max_num_epochs > 0 together with {key}, which trains nothing: leave one of them out",
+        ),
+        (
+            hand_over_a_curve(settings.stages, settings.model) and settings.init_epochs == 0,
+            ("stages", "init_epochs"),
+            f"{key} needs init_Zunger_num_epochs > 0: the network is fitted to the curve of the "
+            "stage before it",
+        ),
+    ]
+    wrong = [Violation(("stages", "model"), m) for m in wrong_with(settings.stages, settings.model)]
+    return wrong + [Violation(fields, message) for broken, fields, message in rules if broken]
 
 
 def _tempering_violations(settings: Settings) -> list[Violation]:
@@ -263,7 +337,7 @@ def _tempering_violations(settings: Settings) -> list[Violation]:
     return [Violation(fields, message) for broken, fields, message in rules if broken]
 
 
-_GRADIENT_NEEDS = ["learning_rate", "scheduler_step", "scheduler_gamma"]
+_GRADIENT_NEEDS = ["learning_rate", "plot_every", "scheduler_step", "scheduler_gamma"]
 _MONTE_CARLO_NEEDS = ["mc_iterations", "mc_fraction", "mc_beta"]
 _INIT_NEEDS = ["init_learning_rate", "init_scheduler_gamma", "init_plot_every"]
 

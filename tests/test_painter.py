@@ -45,6 +45,14 @@ def test_who_loses_the_other_process_draws_alone(tmp_path):
     assert (tmp_path / "second.png").exists()
 
 
+def test_painting_may_go_on_after_closing(tmp_path):
+    painter = Beside()
+    for name in ("first.png", "second.png"):
+        painter.paint(drawing(tmp_path / name))
+        painter.close()
+        assert (tmp_path / name).exists() and painter._process is None
+
+
 def test_nothing_to_draw_starts_nothing():
     painter = Beside()
     painter.close()

@@ -129,3 +129,24 @@ def test_left_over_files_are_those_nobody_asked_for(tmp_path):
     for name in ("again.dat", "new.dat"):
         folder.file(name).touch()
     assert folder.left_over() == ["old.dat"]
+
+
+def test_a_folder_inside_is_checked_and_created_like_the_outer_one(tmp_path):
+    outer = ResultsFolder(tmp_path / "results")
+    inner = outer.folder("1_zunger")
+    assert not outer.path.exists()
+    inner.file("run.log").touch()
+    outer.file("run.log").touch()
+    assert names(outer.path) == ["1_zunger", "run.log"] and names(inner.path) == ["run.log"]
+    (outer.path / "2_network").mkdir()
+    with pytest.raises(ResultsError, match="--overwrite"):
+        ResultsFolder(outer.path)
+    again = ResultsFolder(outer.path, overwrite=True)
+    again.folder("1_zunger").file("final.dat")
+    assert again.left_over() == ["2_network/", "run.log"]
+    with pytest.raises(ResultsError, match="is the inputs folder"):
+        ResultsFolder(outer.path, outer.path / "1_zunger", overwrite=True).folder("1_zunger")
+    with pytest.raises(ResultsError, match="cannot write"):
+        again.folder("run.log")
+    with pytest.raises(ResultsError, match="cannot be the name"):
+        again.folder("a/b")

@@ -50,7 +50,9 @@ class ResultsFolder:
         self, path: Path | str, inputs: Path | str | None = None, overwrite: bool = False
     ) -> None:
         self.path = Path(path)
-        self._overwrite = overwrite
+        self._inputs, self._overwrite = inputs, overwrite
+        self._outer: ResultsFolder | None = None
+        self._inner: set[str] = set()
         self._ready = False
         self._earlier: set[str] = set()
         if inputs is not None and self.path.resolve() == Path(inputs).resolve():
@@ -67,18 +69,37 @@ class ResultsFolder:
             ResultsError: if the folder cannot be created, was filled by another run in the
                 meantime, or `name` is not a plain file name.
         """
-        if Path(name).name != name or name in ("", ".."):
-            raise ResultsError(f"{name!r} cannot be the name of a results file")
+        self._check_name(name)
         if not self._ready:
             self._create()
         self._earlier.discard(name)
         return self.path / name
 
+    def folder(self, name: str) -> "ResultsFolder":
+        """The folder `name` inside this one, checked in the same way; created with its first file.
+
+        Raises:
+            ResultsError: if it cannot be used, or `name` is not a plain file name.
+        """
+        self._check_name(name)
+        inner = ResultsFolder(self.path / name, self._inputs, self._overwrite)
+        inner._outer = self
+        self._inner.add(name)
+        return inner
+
     def left_over(self) -> list[str]:
-        """Files that were in the folder before, and that nobody has asked for since."""
-        return sorted(name for name in self._earlier if (self.path / name).is_file())
+        """Files, and folders/, that were here before, and that nobody has asked for since."""
+        found = {name: self.path / name for name in self._earlier - self._inner}
+        files = [name for name, path in found.items() if path.is_file()]
+        return sorted(files + [f"{name}/" for name, path in found.items() if path.is_dir()])
+
+    def _check_name(self, name: str) -> None:
+        if Path(name).name != name or name in ("", ".."):
+            raise ResultsError(f"{name!r} cannot be the name of a results file")
 
     def _create(self) -> None:
+        if self._outer is not None and not self._outer._ready:
+            self._outer._create()
         self._check_contents()
         try:
             self.path.mkdir(parents=True, exist_ok=True)

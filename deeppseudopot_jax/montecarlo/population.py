@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from deeppseudopot_jax.batching import in_batches, select
 from deeppseudopot_jax.montecarlo.interface import Attempt, Kernel, Replica, StepInfo
 from deeppseudopot_jax.montecarlo.schedule import Schedule
 
@@ -80,7 +81,7 @@ def walk(
         searching = ~now.pending & (now.clock < n_steps)
         levels = jax.vmap(schedule.temperature)(first_step + now.clock, rungs)
         at_temperature = now.replicas._replace(
-            temperature=_select(searching, levels, now.replicas.temperature)
+            temperature=select(searching, levels, now.replicas.temperature)
         )
         attempts = in_batches(
             kernel.attempt,
@@ -114,7 +115,7 @@ def walk(
         return now._replace(
             pending=jnp.zeros(n, bool),
             replicas=found,
-            best=_select(better, best, now.best),
+            best=select(better, best, now.best),
             history=written(now.history, now.pending, now.clock - 1, entry),
         )
 
@@ -134,50 +135,6 @@ def walk(
     )
     end = jax.lax.while_loop(lambda now: jnp.any(now.clock < n_steps), round_, start)
     return end.replicas, end.best, end.history
-
-
-def in_batches(
-    work: Callable[..., Any],
-    together: int,
-    active: Bool[Array, " replica"],
-    otherwise: Any,
-    arguments: tuple[Any, ...],
-) -> Any:
-    """`work(*arguments)` of the active replicas, `otherwise` of the others.
-
-    Batches of `together` replicas come one after the other, so that their matrices fit into memory
-    (or caches); a batch without an active replica costs nothing. All trees are (replica, ...).
-    """
-
-    def batch(given: tuple[Array, Any, tuple[Any, ...]]) -> Any:
-        active, otherwise, arguments = given
-
-        def done() -> Any:
-            return _select(active, jax.vmap(work)(*arguments), otherwise)
-
-        return jax.lax.cond(jnp.any(active), done, lambda: otherwise)
-
-    def single(given: tuple[Array, Any, tuple[Any, ...]]) -> Any:
-        active, otherwise, arguments = given
-        return jax.lax.cond(active, lambda: work(*arguments), lambda: otherwise)
-
-    if together == 1:  # small batches are slower than what they are made of
-        return jax.lax.map(single, (active, otherwise, arguments))
-
-    def split(leaf: Array) -> Array:
-        return leaf.reshape(-1, together, *leaf.shape[1:])
-
-    found = jax.lax.map(batch, jax.tree.map(split, (active, otherwise, arguments)))
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
-
-
-def _select(where: Bool[Array, " replica"], new: Any, old: Any) -> Any:
-    """`new` of the replicas where it holds, `old` of the others."""
-
-    def leaf(new: Array, old: Array) -> Array:
-        return jnp.where(where.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    return jax.tree.map(leaf, new, old)
 
 
 def _no_attempts(replicas: Replica) -> Attempt:

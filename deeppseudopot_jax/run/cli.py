@@ -33,7 +33,11 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Allow files in RESULTS to be replaced.")
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the Monte Carlo checkpoint in RESULTS.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on from the Monte Carlo checkpoint or the last complete stage in RESULTS.",
+    ),
 ]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Compile everything anew and keep no compiled program.")

@@ -182,7 +182,8 @@ class Outputs:
         """What a later run starts from: weights, coefficients, and Adam's moments if given.
 
         Coefficient files, <prefix>_<atom>Params.<suffix>, carry all channels beside the network, so
-        they are written for networks too where the bundle has coefficients or a channel is trained.
+        they are written for networks too where the bundle has coefficients or a channel is trained,
+        and where Monte Carlo has moved one.
         """
         model = self.problem.local
         if isinstance(model, NetworkModel):
@@ -191,9 +192,10 @@ class Outputs:
                 state = self._torch_adam_state(model, optimizer_state)
                 if state is not None:
                     checkpoints.write_adam_state(self._folder, prefix, state)
-        has_channels = len(trained_channels(self.bundle.settings)) > 1
+        rows = coefficients_of(self.bundle, self.problem, params)
+        has_channels = len(trained_channels(self.bundle.settings)) > 1 or rows.any()
         if self.bundle.coefficients is not None or has_channels:
-            for symbol, row in zip(self.problem.species, self._nine(params), strict=True):
+            for symbol, row in zip(self.problem.species, rows, strict=True):
                 file = self.file(f"{prefix}_{symbol}Params.{suffix}")
                 tables.write_coefficients(file, row)
 
@@ -229,6 +231,11 @@ class Outputs:
         tables.write_observables(self.file(f"{prefix}_observables.dat"), found)
 
     @_by_first_process
+    def table(self, name: str, rows: Sequence[Sequence[float]], columns: Sequence[str]) -> None:
+        """<name>.dat: rows of numbers under the names of their columns."""
+        tables.write_costs(self.file(f"{name}.dat"), rows, columns)
+
+    @_by_first_process
     def arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """<name>.npz."""
         tables.write_arrays(self.file(f"{name}.npz"), arrays)
@@ -259,17 +266,6 @@ class Outputs:
         paths = tuple(self.file(f"{name}.{suffix}") for suffix in formats)
         self.painter.paint(Drawing(figure, arguments, paths))
 
-    def _nine(self, params: Parameters) -> np.ndarray:
-        """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""
-        given = self.bundle.coefficients
-        n_species = len(self.problem.species)
-        rows = np.array(to_coefficients(params, np.zeros((n_species, 4))), np.float64)
-        if not isinstance(self.problem.local, NetworkModel):
-            rows[:, COLUMNS["local"]] = params.local
-        elif given is not None:
-            rows[:, COLUMNS["local"]] = given[:, COLUMNS["local"]]
-        return rows
-
     def _torch_adam_state(self, model: NetworkModel, state: OptState) -> dict | None:
         """The network's part of an optimizer state as PyTorch keeps it; None without Adam."""
         moments, settings = adam_moments(state), self.bundle.settings
@@ -283,6 +279,20 @@ class Outputs:
         rate = float(schedule(schedule_count(state)))
         network = moments._replace(mu=moments.mu["local"], nu=moments.nu["local"])
         return to_torch_adam(model, network, rate, (settings.adam_beta1, settings.adam_beta2))
+
+
+def coefficients_of(
+    bundle: Bundle, problem: Problem, params: Parameters
+) -> Float[np.ndarray, "species 9"]:
+    """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""
+    given = bundle.coefficients
+    n_species = len(problem.species)
+    rows = np.array(to_coefficients(params, np.zeros((n_species, 4))), np.float64)
+    if not isinstance(problem.local, NetworkModel):
+        rows[:, COLUMNS["local"]] = params.local
+    elif given is not None:
+        rows[:, COLUMNS["local"]] = given[:, COLUMNS["local"]]
+    return rows
 
 
 def path_length(system: SystemInput) -> np.ndarray:

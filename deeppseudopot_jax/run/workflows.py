@@ -5,26 +5,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jax.sharding import PartitionSpec
-
-from deeppseudopot_jax.costs.bands import cost_of_bands
-from deeppseudopot_jax.costs.choice import training_cost
-from deeppseudopot_jax.costs.interface import Cost
-from deeppseudopot_jax.files.atomic import ResultsError, ResultsFolder
+from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.bundle.reader import read_bundle
 from deeppseudopot_jax.files.results.painter import Here, Painter
-from deeppseudopot_jax.initialise import initial_moments, initial_params
-from deeppseudopot_jax.montecarlo.chain import chains
-from deeppseudopot_jax.parallel import placed
-from deeppseudopot_jax.problem import Precision, Problem, distribute, on_the_host
+from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_supported
-from deeppseudopot_jax.run.checks.plan import RunPlan, plan_of
+from deeppseudopot_jax.run.checks.idle import remarks
+from deeppseudopot_jax.run.checks.plan import plan_of
 from deeppseudopot_jax.run.cluster import is_first, wait_for_all
+from deeppseudopot_jax.run.handover import outcome_of
 from deeppseudopot_jax.run.outputs import Outputs
+from deeppseudopot_jax.run.preparation import Prepared, prepare, tables_of
 from deeppseudopot_jax.run.reporting import Report
+from deeppseudopot_jax.run.sequence import check_resumable, stages_of
 from deeppseudopot_jax.run.session import Session
 from deeppseudopot_jax.run.stages.ahead import compile_ahead, finish_ahead
 from deeppseudopot_jax.run.stages.describe import describe
+from deeppseudopot_jax.run.stages.ensemble import fit_ensemble
 from deeppseudopot_jax.run.stages.error_bars import error_bars
 from deeppseudopot_jax.run.stages.export import export
 from deeppseudopot_jax.run.stages.initial import (
@@ -34,7 +32,7 @@ from deeppseudopot_jax.run.stages.initial import (
     old_functional_form,
 )
 from deeppseudopot_jax.run.stages.sampling.stage import sample
-from deeppseudopot_jax.run.stages.training import optimise
+from deeppseudopot_jax.run.stages.training import Fit, optimise
 
 _SHOWN = 5
 """Names of old files that are told."""
@@ -48,48 +46,57 @@ def run(
     resume: bool = False,
     painter: Painter | None = None,
 ) -> None:
-    """The whole sequence: read, initialise, evaluate, optimise or sample, export.
+    """The whole sequence: read, initialise, evaluate, optimise or sample, export; of every stage.
 
     Args:
         inputs: folder with the bundle.
         results: folder to write to; created after reading has succeeded.
         overwrite: whether `results` may hold files, which are then replaced.
         precision: of the whole calculation.
-        resume: go on from the Monte Carlo checkpoints in `results`, with the same outcome bit by
-            bit as if the run had not ended; its files are continued or written again.
+        resume: take over the stages that are complete in `results`, and go on from its Monte Carlo
+            checkpoints, with the same outcome bit by bit as if the run had not ended; its files are
+            continued or written again.
         painter: who draws the figures; by default this process, at once.
 
     Raises:
         BundleError: listing everything wrong with the inputs.
         UnsupportedError: if the bundle depends on what is not implemented.
-        ResultsError: if the results folder cannot be used, or its checkpoint is of another run.
+        ResultsError: if the results folder cannot be used, or what is resumed is of another run.
         NumericalError: if energies or costs are not finite; files written before stay.
         ValueError: if the weights or the basis do not fit what is asked for.
     """
     folder = ResultsFolder(results, inputs, overwrite or resume)
-    plan = plan_of(read_bundle(inputs))
-    check_supported(plan)
+    bundle = read_bundle(inputs)
+    stages = stages_of(bundle, folder)
+    for stage in stages:
+        check_supported(stage.plan)
     if resume:
-        _check_resumable(plan, folder)
-    with _session(plan, folder, precision, painter or Here(), "run.log", goes_on=resume) as session:
-        describe(session)
-        start = initialise(session)
-        compile_ahead(session, start.params)
-        initial = baseline(session, start)
-        finish_ahead(session)
-        if plan.mode == "gradient":
-            fit = optimise(session, initial)
-            session.outputs.parameters("final", fit.solved.params, fit.optimizer_state)
-            known = plan.settings.least_squares
-            spread = error_bars(session, fit.solved) if known else None
-            export(session, "final", fit.solved, initial, spread)
-        elif plan.mode == "monte_carlo":
-            best = sample(session, initial, folder.path if resume else None)
-            session.outputs.parameters("final", best.params)
-            export(session, "final", best, initial)
-        else:
-            session.outputs.parameters("final", start.params)
-            export(session, "final", initial)
+        check_resumable(stages)
+    tables = tables_of(bundle, precision)
+    for later in stages[1:]:  # What does not fit must not be found after hours of the first one.
+        prepare(later.plan, tables)
+    notes = (*bundle.notes, *remarks(*(stage.plan for stage in stages)))
+    titles: list[str] = []
+    outcome = None
+    painter = painter or Here()
+    for unconnected in stages:
+        stage = unconnected.after(outcome)
+        prepared = prepare(stage.plan, tables)
+        titles.append(stage.title)
+        if resume and (found := stage.completed(prepared.problem)):
+            outcome = found
+            titles[-1] += f", taken over from {stage.folder.path}"
+            continue
+        with _session(prepared, stage.folder, painter, "run.log", goes_on=resume) as session:
+            if is_first():
+                stage.begin()
+            describe(session, notes, "\n".join(titles))
+            params = _carried_out(session, stage.folder.path if resume else None)
+        outcome = outcome_of(stage.plan.bundle, prepared.problem, params)
+        if is_first():
+            stage.complete(outcome, precision)
+        # What an earlier run has left of later stages does not follow from this outcome.
+        notes, titles, resume = (), [], False
 
 
 def evaluate(
@@ -111,8 +118,9 @@ def evaluate(
     plan = plan_of(read_bundle(inputs, purpose="eval"), purpose="eval")
     check_supported(plan)
     check_initialised(plan)
-    with _session(plan, folder, precision, painter or Here(), "eval.log") as session:
-        describe(session)
+    prepared = prepare(plan, tables_of(plan.bundle, precision))
+    with _session(prepared, folder, painter or Here(), "eval.log") as session:
+        describe(session, (*plan.bundle.notes, *remarks(plan)))
         params = load(session)
         with session.report.first_time("bands"):
             solved = session.solved(params)
@@ -120,37 +128,19 @@ def evaluate(
         old_functional_form(session, solved)
 
 
-def _check_resumable(plan: RunPlan, folder: ResultsFolder) -> None:
-    if plan.mode != "monte_carlo":
-        raise ResultsError("--resume is for Monte Carlo runs (mc_bool = 1)")
-    if not list(folder.path.glob("*mc_checkpoint.npz")):
-        raise ResultsError(
-            f"{folder.path} has no mc_checkpoint.npz to resume from: start the run without --resume"
-        )
-
-
 @contextmanager
 def _session(
-    plan: RunPlan,
+    prepared: Prepared,
     folder: ResultsFolder,
-    precision: Precision,
     painter: Painter,
     log_name: str,
     goes_on: bool = False,
 ) -> Iterator[Session]:
     """Everything the stages need; whatever ends them is written to the log."""
-    bundle = plan.bundle
-    built = on_the_host(bundle, precision=precision)
-    problem = distribute(built)
-    # What does not fit must not leave a results folder.
-    params = initial_params(bundle, problem)
-    if plan.restores_moments:
-        initial_moments(bundle, problem, params)
-    runs = chains(bundle, built, problem) if plan.mode == "monte_carlo" else ()
-    cost = placed(problem.mesh, PartitionSpec(), _cost(plan, problem))
+    plan, problem, cost, runs = prepared
     wait_for_all("inputs and results folder are checked")
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
-    outputs = Outputs(bundle, problem, folder if is_first() else None, painter)
+    outputs = Outputs(plan.bundle, problem, folder if is_first() else None, painter)
     try:
         yield Session(plan, problem, outputs, report, cost, runs)
         painter.close()
@@ -166,11 +156,30 @@ def _session(
         report.close()
 
 
-def _cost(plan: RunPlan, problem: Problem) -> Cost:
-    """What the log calls the cost of a potential."""
-    if plan.fits and not plan.samples_coefficients:
-        return training_cost(plan.bundle, problem)
-    return cost_of_bands(problem)
+def _carried_out(session: Session, resume_from: Path | None) -> Parameters:
+    """Initialise, evaluate, optimise or sample, export; returns the final potential."""
+    mode, outputs = session.plan.mode, session.outputs
+    start = initialise(session)
+    compile_ahead(session, start.params)
+    initial = baseline(session, start)
+    finish_ahead(session)
+    if mode == "gradient":
+        if session.plan.members > 1:
+            fit = Fit(fit_ensemble(session, start, initial))
+        else:
+            fit = optimise(session, initial)
+        outputs.parameters("final", fit.solved.params, fit.optimizer_state)
+        spread = error_bars(session, fit.solved) if session.plan.settings.least_squares else None
+        export(session, "final", fit.solved, initial, spread)
+        return fit.solved.params
+    if mode == "monte_carlo":
+        best = sample(session, initial, resume_from)
+        outputs.parameters("final", best.params)
+        export(session, "final", best, initial)
+        return best.params
+    outputs.parameters("final", start.params)
+    export(session, "final", initial)
+    return start.params
 
 
 def _report_left_over(folder: ResultsFolder, report: Report) -> None:
@@ -178,4 +187,5 @@ def _report_left_over(folder: ResultsFolder, report: Report) -> None:
     names = folder.left_over()
     if names:
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        report.line(f"{len(names)} files in {folder.path} are older than this run: {shown}")
+        what = "files and folders" if any(name.endswith("/") for name in names) else "files"
+        report.line(f"{len(names)} {what} in {folder.path} are older than this run: {shown}")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.settings import Settings
@@ -59,7 +59,7 @@ def fit_curves(
     """
     if model.spec.linear:
         return iter([_solved(model, variables, curves)])
-    return _trained(model, variables, curves, settings)
+    return _trained(_training_of(model, curves, settings), variables)
 
 
 def _cost(
@@ -89,14 +89,62 @@ def _solved(model: NetworkModel, variables: dict, curves: Curves) -> RegressionS
     return RegressionStage(1, jnp.stack(costs), jnp.stack(norms), {"params": found})
 
 
-def _trained(
+def fit_many(
     model: NetworkModel, variables: dict, curves: Curves, settings: Settings
-) -> Iterator[RegressionStage]:
-    """One stage per init_Zunger_plotEvery epochs.
+) -> tuple[dict, Float[Array, " member"]]:
+    """As the training of `fit_curves`, of several networks at once.
 
-    The learning rate is multiplied by init_Zunger_scheduler_gamma after every stage. Batch norms
-    and dropout are in training mode.
+    Args:
+        model: not linear in its weights.
+        variables: leaves with a leading axis of members.
+        curves: what all of them are fitted to.
+        settings: keys of the fit.
+
+    Returns:
+        Fitted variables, and the last cost of every member; not finite where a fit diverged.
     """
+    fit = _training_of(model, curves, settings)
+
+    @jax.jit
+    @jax.vmap
+    def run(variables: dict) -> tuple[dict, Array]:
+        carry, (costs, _) = jax.lax.scan(fit.update, fit.begin(variables), fit.keys)
+        return carry[0], costs[-1]
+
+    found: tuple[dict, Array] = run(variables)
+    return found
+
+
+class _Training(NamedTuple):
+    """The training of a network on curves, an update at a time.
+
+    The learning rate is multiplied by init_Zunger_scheduler_gamma after every
+    init_Zunger_plotEvery epochs. Batch norms and dropout are in training mode.
+    """
+
+    model: NetworkModel
+    curves: Curves
+    optimizer: optax.GradientTransformation
+    keys: Key[Array, " epoch"]
+    every: int
+
+    def begin(self, variables: dict) -> tuple[dict, optax.OptState]:
+        """What the updates carry along."""
+        return variables, self.optimizer.init(variables["params"])
+
+    def update(self, carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array]]:
+        """One epoch; also its cost and gradient norm."""
+        variables, state = carry
+        rest = {name: value for name, value in variables.items() if name != "params"}
+        (value, updated), gradient = _cost_and_gradient(
+            variables["params"], rest, self.model, self.curves, key
+        )
+        updates, state = self.optimizer.update(gradient, state, variables["params"])
+        parameters = optax.apply_updates(variables["params"], updates)
+        return ({**updated, "params": parameters}, state), (value, optax.tree.norm(gradient))
+
+
+def _training_of(model: NetworkModel, curves: Curves, settings: Settings) -> _Training:
     rate, gamma = settings.init_learning_rate, settings.init_scheduler_gamma
     every = settings.init_plot_every
     if rate is None or gamma is None or every is None:
@@ -105,20 +153,14 @@ def _trained(
         _OPTIMIZERS[settings.init_optimizer](),
         optax.scale_by_learning_rate(staircase(rate, gamma, every)),
     )
-
-    def update(carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array]]:
-        variables, state = carry
-        rest = {name: value for name, value in variables.items() if name != "params"}
-        (value, updated), gradient = _cost_and_gradient(
-            variables["params"], rest, model, curves, key
-        )
-        updates, state = optimizer.update(gradient, state, variables["params"])
-        parameters = optax.apply_updates(variables["params"], updates)
-        return ({**updated, "params": parameters}, state), (value, optax.tree.norm(gradient))
-
-    run = jax.jit(lambda carry, keys: jax.lax.scan(update, carry, keys))
     keys = jax.random.split(jax.random.key(settings.seed), settings.init_epochs)
-    carry = (variables, optimizer.init(variables["params"]))
-    for start in range(0, settings.init_epochs, every):
-        carry, (costs, norms) = run(carry, keys[start : start + every])
+    return _Training(model, curves, optimizer, keys, every)
+
+
+def _trained(fit: _Training, variables: dict) -> Iterator[RegressionStage]:
+    """One stage per init_Zunger_plotEvery epochs."""
+    run = jax.jit(lambda carry, keys: jax.lax.scan(fit.update, carry, keys))
+    carry = fit.begin(variables)
+    for start in range(0, len(fit.keys), fit.every):
+        carry, (costs, norms) = run(carry, fit.keys[start : start + fit.every])
         yield RegressionStage(start + len(costs), costs, norms, carry[0])

@@ -150,6 +150,8 @@ def _legal(schema: Mapping[str, Any], switches: Mapping[str, bool]) -> str:
         return " or ".join(switches)
     if kind == "array":
         items = schema["prefixItems"][0] if "prefixItems" in schema else schema["items"]
+        if "enum" in items:
+            return f"words out of {', '.join(items['enum'])}, separated by spaces"
         count = f"{schema['minItems']} " if "prefixItems" in schema else ""
         return f"{count}{_NOUNS[items['type']]}s{_bounds(items)}, separated by spaces"
     if kind in _NOUNS:

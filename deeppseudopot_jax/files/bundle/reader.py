@@ -20,11 +20,13 @@ from deeppseudopot_jax.files.bundle.monte_carlo import (
     read_beta_schedule,
 )
 from deeppseudopot_jax.files.bundle.purpose import Purpose, without_fits
+from deeppseudopot_jax.files.bundle.stages import check_starts, note_unused_moments
 from deeppseudopot_jax.files.bundle.system import read_system
 from deeppseudopot_jax.files.bundle.validation import check_validation_systems, hold_out
 from deeppseudopot_jax.files.findings import BundleError, Findings
 from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict
 from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.stages import spelled
 from deeppseudopot_jax.types import Bundle
 
 Content = TypeVar("Content")
@@ -54,17 +56,21 @@ def read_bundle(
         raise BundleError(findings.problems, str(folder))
     config = read_config(config_document, models)
     if purpose == "eval":
-        config = without_fits(config, "max_epochs", "monte_carlo", "init_epochs", "force_retrain")
+        fits = "max_epochs", "monte_carlo", "init_epochs", "force_retrain", "stages"
+        config = without_fits(config, *fits)
     n_systems = config.values.n_systems or 0  # it is None where nSystem is not legal
     if n_systems > len(inputs.names):
         config.problem("there are fewer files than systems", "n_systems", found=str(n_systems))
         n_systems = 0
     check_validation_systems(config)
+    check_starts(config, inputs)
     found = [read_system(inputs, index, config, purpose) for index in range(n_systems)]
     systems = tuple(system for system in found if system is not None)
     options = read_all_options(inputs)
     schedule = read_beta_schedule(inputs, config)
     model_state, optimizer_state = _read_checkpoints(inputs)
+    if optimizer_state is not None and note_unused_moments(config):
+        optimizer_state = None
 
     # Which species there are, and so which other files, only all systems together say.
     coefficients = tabulated = steps = None
@@ -146,6 +152,8 @@ def _coefficients_needed_by(inputs: InputsFolder, settings: Settings) -> str | N
     restarts = "init_PPmodel.pth" in inputs.names and not settings.force_retrain
     if settings.trains_coefficients:
         return "PPmodel = ZeroFunction"
+    if any(stage.trains_coefficients for stage in settings.by_stage):
+        return spelled(settings.stages)
     if settings.init_epochs > 0 and not restarts and "init_qSpace_pot.par" not in inputs.names:
         return "init_Zunger_num_epochs > 0"
     return None

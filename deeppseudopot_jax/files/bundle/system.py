@@ -26,6 +26,7 @@ from deeppseudopot_jax.files.bundle.reference import (
 )
 from deeppseudopot_jax.files.bundle.text import Document, read_document
 from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.stages import spelled
 from deeppseudopot_jax.types import (
     CouplingTarget,
     DeformationTarget,
@@ -121,9 +122,11 @@ def _read_reference(
 ) -> BandReference | None:
     """The reference bands: needed for a fit, otherwise their absence is worth a note."""
     name = f"expBandStruct_{index}.par"
-    is_fitted = settings.monte_carlo or settings.max_epochs > 0
+    is_fitted = settings.fits
     if is_fitted:
         reason = "mc_bool = 1" if settings.monte_carlo else "max_num_epochs > 0"
+        if settings.stages:
+            reason = spelled(settings.stages)
         document = folder.required(name, reason)
     else:
         document = folder.optional(name)

@@ -40,7 +40,7 @@ def hold_out(
     Where nothing is fitted, nothing is held out.
     """
     settings = config.values
-    if not (settings.max_epochs > 0 or settings.monte_carlo):
+    if not settings.fits:
         return systems
     if settings.validation_k is None and not settings.validation_systems:
         return systems
@@ -63,7 +63,9 @@ def _held_out_points(
         return held_out
     held_out[every - 1 :: every] = True
     file, note = f"kpoints_{system.index}.par", config.document.findings.note
-    masses = system.mass_points if _fits_masses(config.values, system, options) else None
+    stages = config.values.by_stage
+    fits_masses = any(_fits_masses(stage, system, options) for stage in stages)
+    masses = system.mass_points if fits_masses else None
     kept = sorted(k for k in masses or () if k < n_k and held_out[k])
     if kept:
         held_out[kept] = False

@@ -38,7 +38,7 @@ class Painter(Protocol):
         ...
 
     def close(self) -> None:
-        """Return when everything is drawn; raises what has gone wrong."""
+        """Return when everything is drawn; raises what has gone wrong. Painting may go on."""
         ...
 
 
@@ -74,9 +74,11 @@ class Beside:
 
     def close(self) -> None:
         """Wait for all drawings; raises the first error of them."""
+        drawn, self._drawn = self._drawn, []
         self._queue.shutdown(wait=True)
+        self._queue = ThreadPoolExecutor(1, "painter")
         self._end()
-        for future in self._drawn:
+        for future in drawn:
             future.result()
 
     def _paint(self, drawing: Drawing) -> None:

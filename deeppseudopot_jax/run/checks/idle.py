@@ -15,20 +15,32 @@ Reason = Callable[[RunPlan], str]
 """Why a key does not act in a run; empty where it acts, or asks for nothing."""
 
 
-def remarks(plan: RunPlan) -> list[str]:
-    """One sentence for every reason why keys or files of the bundle do not act in this run."""
-    settings = plan.settings
-    given = [name for name in Settings.model_fields if name in settings.model_fields_set]
-    idle = [(str(Settings.model_fields[n].alias), WHY_IDLE[n](plan)) for n in given]
-    idle += _other_fits(plan)
+def remarks(*plans: RunPlan) -> list[str]:
+    """One sentence for every reason why keys or files do not act in any of the stages of a run."""
+    idle = [_idle_in(plan) for plan in plans]
     keys_of: dict[str, list[str]] = {}
-    for key, reason in idle + _idle_inputs(plan):
-        if reason:
+    for key in idle[0]:
+        if all(key in of_stage for of_stage in idle):
+            reason = _joined([of_stage[key] for of_stage in idle])
             keys_of.setdefault(reason, []).append(key)
     found = [f"no effect of {', '.join(keys)}: {reason}." for reason, keys in keys_of.items()]
-    if CATALOGUE[settings.model].dropout:
+    if any(CATALOGUE[plan.settings.model].dropout for plan in plans):
         found.append("the dropout rate is 0, the PyTorch code's default, for which it has no key.")
     return found
+
+
+def _idle_in(plan: RunPlan) -> dict[str, str]:
+    """Keys and files that do not act in one stage, with the reason."""
+    given = [name for name in Settings.model_fields if name in plan.settings.model_fields_set]
+    idle = [(str(Settings.model_fields[n].alias), WHY_IDLE[n](plan)) for n in given]
+    return {key: why for key, why in [*idle, *_other_fits(plan), *_idle_inputs(plan)] if why}
+
+
+def _joined(reasons: list[str]) -> str:
+    """One reason where all stages have the same, else that of every stage."""
+    if len(set(reasons)) == 1:
+        return reasons[0]
+    return "; ".join(f"stage {number}: {reason}" for number, reason in enumerate(reasons, 1))
 
 
 def _other_fits(plan: RunPlan) -> list[tuple[str, str]]:
@@ -146,6 +158,10 @@ def _model_option(field: str) -> Reason:
     return lambda p: (
         "" if field in CATALOGUE[p.settings.model].needs else f"PPmodel = {p.settings.model}"
     )
+
+
+def _single_fit(plan: RunPlan) -> bool:
+    return plan.settings.ensemble_size == 1
 
 
 def _has_neutral_moves(plan: RunPlan) -> bool:
@@ -274,8 +290,22 @@ WHY_IDLE: dict[str, Reason] = {
     **dict.fromkeys(("init_scheduler_gamma", "init_plot_every"), _STEPS_OF_FIT),
     "init_log_gradients": _switch("init_log_gradients", _why_not_fitted),
     "force_retrain": _switch("force_retrain", _force_retrain),
-    "max_epochs": _acts,
-    **dict.fromkeys(("optimizer", "plot_every", "patience"), _TRAINING),
+    **dict.fromkeys(("stages", "max_epochs"), _acts),
+    "optimizer": _TRAINING,
+    "plot_every": _first(_TRAINING, _needs(_single_fit, "an ensemble writes no files on its way")),
+    "patience": _first(
+        _TRAINING,
+        _needs(
+            lambda p: _single_fit(p) or not p.settings.least_squares,
+            "members of an ensemble end where least squares has converged",
+        ),
+    ),
+    "ensemble_size": _switch("ensemble_size", _TRAINING),
+    "ensemble_spread": _first(
+        _TRAINING,
+        _needs(lambda p: not _single_fit(p), "ensemble_size is 1"),
+        _needs(lambda p: not p.has_random_members, "the members start from random weights"),
+    ),
     **dict.fromkeys(("learning_rate", "scheduler_gamma", "scheduler_step"), _RATES),
     "sgd_momentum": _SGD,
     "adam_beta1": _ADAM,

@@ -26,6 +26,7 @@ class RunPlan:
         restores_moments: whether Adam goes on from init_AdamState.pth.
         trained_channels: what gradients move.
         asked: what the cost contains beside bands and penalties.
+        handed_over: what of the bundle is the outcome of the stage before: coefficients, weights.
     """
 
     bundle: Bundle
@@ -35,6 +36,7 @@ class RunPlan:
     restores_moments: bool
     trained_channels: tuple[str, ...]
     asked: Asked
+    handed_over: tuple[str, ...] = ()
 
     @property
     def settings(self) -> Settings:
@@ -57,13 +59,26 @@ class RunPlan:
         return self.initial_fit is not None and self.settings.is_linear
 
     @property
+    def members(self) -> int:
+        """The number of fits that are made at once; 1 where nothing is trained by gradients."""
+        return self.settings.ensemble_size if self.mode == "gradient" else 1
+
+    @property
+    def has_random_members(self) -> bool:
+        """Whether the members of an ensemble start from random weights of their own.
+
+        Else they start from the same potential, perturbed: where weights are given or solved for.
+        """
+        return self.start == "random" and not self.solves_initial_fit
+
+    @property
     def has_references(self) -> bool:
         """Whether every system has energies to compare with."""
         return all(system.reference_energies is not None for system in self.bundle.systems)
 
 
-def plan_of(bundle: Bundle, purpose: Purpose = "run") -> RunPlan:
-    """The plan of a run, or of an evaluation."""
+def plan_of(bundle: Bundle, purpose: Purpose = "run", handed_over: tuple[str, ...] = ()) -> RunPlan:
+    """The plan of a run or of one of its stages, or of an evaluation."""
     settings = bundle.settings
     mode: Mode = "evaluate" if purpose == "eval" else "initialise"
     if purpose == "run" and settings.max_epochs > 0:
@@ -95,4 +110,5 @@ def plan_of(bundle: Bundle, purpose: Purpose = "run") -> RunPlan:
         ),
         trained_channels=trained_channels(settings) if mode == "gradient" else (),
         asked=asked,
+        handed_over=handed_over,
     )

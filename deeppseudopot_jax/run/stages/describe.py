@@ -1,11 +1,11 @@
 """What a run says of itself before it begins."""
 
+from collections.abc import Sequence
 from importlib import metadata
 
 import jax
 
 from deeppseudopot_jax.parameters import Parameters
-from deeppseudopot_jax.run.checks.idle import remarks
 from deeppseudopot_jax.run.session import Session
 from deeppseudopot_jax.training.least_squares.coordinates import coordinates_of
 from deeppseudopot_jax.training.least_squares.uncertainty import independent_data
@@ -13,14 +13,22 @@ from deeppseudopot_jax.training.trainable import split
 from deeppseudopot_jax.types import SystemInput
 
 
-def describe(session: Session) -> None:
-    """Tell what is calculated, and everything about the bundle that its user should know."""
+def describe(session: Session, notes: Sequence[str], title: str = "") -> None:
+    """Tell what is calculated, and everything about the bundle that its user should know.
+
+    Args:
+        session: of the run, or of one of its stages.
+        notes: about the bundle, from reading and checking it.
+        title: of the stage.
+    """
     bundle, problem, report = session.bundle, session.problem, session.report
     settings = bundle.settings
     report.log(
         f"deeppseudopot-jax {_version()}, JAX {jax.__version__} on {jax.default_backend()}, "
         f"{problem.dtype} arithmetic"
     )
+    if title:
+        report.line(title)
     if problem.mesh is not None:
         axes = ", ".join(f"{name} {size}" for name, size in problem.mesh.shape.items() if size > 1)
         report.log(
@@ -49,7 +57,7 @@ def describe(session: Session) -> None:
         if session.plan.mode == "gradient":
             text += "; patience and best_* go by the held-out cost"
         report.line(f"  {text}")
-    for note in (*bundle.notes, *remarks(session.plan)):
+    for note in notes:
         report.line(f"  note: {note}")
 
 

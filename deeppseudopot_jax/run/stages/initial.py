@@ -1,6 +1,6 @@
 """The potential that a run starts from: loaded, fitted to curves, evaluated."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +10,7 @@ from deeppseudopot_jax.parameters import COLUMNS, Parameters
 from deeppseudopot_jax.potentials.long_range import long_range_tail
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.zunger import zunger_form
-from deeppseudopot_jax.problem import local_model
+from deeppseudopot_jax.problem import local_model, with_local
 from deeppseudopot_jax.run.checks.plan import Start
 from deeppseudopot_jax.run.outputs import PDF, PDF_AND_PNG, CostRow
 from deeppseudopot_jax.run.session import NumericalError, Session, Solved
@@ -34,10 +34,11 @@ def load(session: Session) -> Parameters:
     bundle, problem = session.bundle, session.problem
     params = initial_params(bundle, problem)
     settings = bundle.settings
+    of_before = dict.fromkeys(session.plan.handed_over, "the stage before")
     sources: dict[Start, str] = {
-        "coefficients": "coefficients of init_<atom>Params.par",
+        "coefficients": f"coefficients of {of_before.get('coefficients', 'init_<atom>Params.par')}",
         "random": f"random, as {settings.model} defines (seed {settings.seed})",
-        "checkpoint": "weights of init_PPmodel.pth",
+        "checkpoint": f"weights of {of_before.get('weights', 'init_PPmodel.pth')}",
     }
     session.report.line(f"Initialisation: {sources[session.plan.start]}")
     charges = np.asarray(problem.composition @ params.long_range)
@@ -58,7 +59,9 @@ def initialise(session: Session) -> Initial:
     if session.plan.initial_fit is None:
         return Initial(params)
     assert isinstance(model, NetworkModel)
-    curves, source = _target_curves(session, params)
+    curves, source = target_curves(session, params)
+    if "coefficients" in session.plan.handed_over:
+        source += " of the stage before"
     again = "" if bundle.model_state is None else " again"
     directly, n_epochs = "", settings.init_epochs
     if session.plan.solves_initial_fit:
@@ -111,15 +114,14 @@ def old_functional_form(session: Session, solved: Solved) -> None:
         return
     form = solved
     if not bundle.settings.trains_coefficients:
-        model = local_model(bundle, "zunger")
-        analytic = replace(problem, channels=replace(problem.channels, local=model))
+        analytic = with_local(problem, local_model(bundle, "zunger"))
         form = session.solved(initial_params(bundle, analytic), analytic, near=solved)
     session.report_errors("Zunger form", form)
     session.outputs.band_tables("oldFunc", form.bands)
     session.outputs.band_figure("oldFunc", {"Zunger form": form.bands}, PDF)
 
 
-def _target_curves(session: Session, params: Parameters) -> tuple[Curves, str]:
+def target_curves(session: Session, params: Parameters) -> tuple[Curves, str]:
     """What a network is to be at first: a table if there is one, else the Zunger form.
 
     A table is a whole potential, as *_qSpace_pot.dat is; the network gives its short-range part.

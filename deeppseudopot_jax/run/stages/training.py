@@ -71,10 +71,10 @@ class _History:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The outcome of a training: its best potential, and the optimiser there."""
+    """The outcome of a training: its best potential, and the optimiser there if it is known."""
 
     solved: Solved
-    optimizer_state: OptState
+    optimizer_state: OptState | None = None
 
 
 def optimise(session: Session, initial: Solved) -> Fit:

@@ -41,15 +41,15 @@ from deeppseudopot_jax.training.least_squares.linearised import (
 )
 from deeppseudopot_jax.training.trainable import Split, merge
 
-_TRIALS = 12
-_LEAST_GAIN = 1e-4
+TRIALS = 12
+LEAST_GAIN = 1e-4
 """Of an accepted step: what it lowers the cost by, over what the linearised cost promised."""
 
 _SMALL_SLOPE = 1e-8
 """Cosine of the angle between residuals and a column of J, at which they are orthogonal."""
 _SMALL_STEP = 1e-10
 """Of the coordinates, both in units of their scales."""
-_SMALL_GAIN = 1e-13
+SMALL_GAIN = 1e-13
 """Of the cost, promised by a step."""
 
 _UNCERTAIN = 1e-6
@@ -110,16 +110,16 @@ class LevenbergMarquardt:
             return state, "converged: the residuals are orthogonal to every change"
         damping, start = found.damping, carried(found.states)
         size = jnp.linalg.norm(damping.scales * self.coordinates.values(state.trainable))
-        for _ in range(_TRIALS):
+        for _ in range(TRIALS):
             step = damped_step(found.near, damping)
-            if step.predicted <= _SMALL_GAIN * found.cost or step.length <= _SMALL_STEP * size:
+            if step.predicted <= SMALL_GAIN * found.cost or step.length <= _SMALL_STEP * size:
                 break
             trainable = self.coordinates.moved(state.trainable, step.change)
             tried = self._tried(problem, merge(Split(trainable, frozen)), state.updates, start)
             if tried is not None:
                 cost = _cost_of(self.cost, problem, frozen, trainable, tried.states)
                 gain = (found.cost - cost) / step.predicted
-                if gain > _LEAST_GAIN:
+                if gain > LEAST_GAIN:
                     memory, updates = damping.relieved(gain), state.updates + 1
                     return TrainingState(trainable, memory, None, updates, tried), ""
             damping = damping.raised()

@@ -8,27 +8,29 @@ import numpy as np
 from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.types import Bundle
 
-_LENGTHS = ("mc_iter", "plotEvery", "nQGrid", "qmax", "nRGrid", "Rmax")
-"""Keys that a resumed run may change: how long it goes on, and what is exported."""
+EXPORTED = ("plotEvery", "init_Zunger_plotEvery", "nQGrid", "qmax", "nRGrid", "Rmax")
+"""Keys of what is exported, which a resumed run may change."""
 
 
 def chain_facts(bundle: Bundle, chain: Chain) -> dict[str, str]:
     """Everything by name, as text, that must be the same in a run that resumes."""
     changed = bundle.settings.changed()
-    facts = {key: value for key, value in changed.items() if key not in _LENGTHS}
+    facts = {key: value for key, value in changed.items() if key not in ("mc_iter", *EXPORTED)}
     if chain.plan.options is not None:
         options = asdict(chain.plan.options)
         for key in ("total_iterations", "write_every"):
             del options[key]
         facts |= {f"mcOpts {key}": str(value) for key, value in options.items()}
     facts["precision"] = chain.problem.precision
-    facts["input data"] = _digest(bundle)
+    facts["input data"] = digest(bundle)
     return facts
 
 
-def _digest(bundle: Bundle) -> str:
+def digest(bundle: Bundle) -> str:
     """A fingerprint of the numbers in a bundle."""
     arrays = [bundle.coefficients, bundle.step_sizes, *(bundle.model_state or {}).values()]
+    # Only where they are there: checkpoints without them are those of versions before.
+    arrays += [a for a in (bundle.tabulated_potential, bundle.beta_schedule) if a is not None]
     text = []
     for system in bundle.systems:
         arrays += [value for value in vars(system).values() if isinstance(value, np.ndarray)]
@@ -36,7 +38,7 @@ def _digest(bundle: Bundle) -> str:
         arrays += [target.values for target in system.coupling_targets]
         text.append(f"{system.crystal.symbols} {system.n_bands} {system.max_kinetic_energy}")
         text.append(str(system.deformation_targets))
-    digest = hashlib.sha256("\n".join(text).encode())
+    found = hashlib.sha256("\n".join(text).encode())
     for array in arrays:
-        digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+        found.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]

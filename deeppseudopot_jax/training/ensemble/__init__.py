@@ -1,0 +1,1 @@
+"""Several fits at once, from other starts."""
