@@ -7,6 +7,7 @@ The first process writes what all of them have found to FILE (.npz).
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -15,17 +16,22 @@ from jax.sharding import PartitionSpec
 from samples import bundle_of, random_system, states_of
 
 from deeppseudopot_jax import build_problem, distribute, energies, energies_at, initial_params, loss
+from deeppseudopot_jax.costs.bands import cost_of_bands
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
 from deeppseudopot_jax.observables.fallback import largest_deviation, with_dense_fallback
 from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.parallel import REPLICA, on_host, placed
-from deeppseudopot_jax.parameters import COLUMNS
+from deeppseudopot_jax.parameters import COLUMNS, trained_channels
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.run.cluster import is_first, join, wait_for_all
+from deeppseudopot_jax.training.interface import TrainingState
+from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
 from deeppseudopot_jax.training.loop import train
+from deeppseudopot_jax.training.trainable import split
 from deeppseudopot_jax.types import Bundle
 
 REPLICAS = 2
+SIDES = ("residuals", "inputs", "parameters")
 STEPS = 3
 
 
@@ -71,6 +77,30 @@ def calculate_iteratively(arrange: Callable[[Problem], Problem] = lambda problem
     return {f"iterated cost {epoch.number}": epoch.cost for epoch in epochs}
 
 
+def calculate_least_squares(
+    arrange: Callable[[Problem], Problem] = lambda problem: problem,
+) -> dict:
+    """The linearised cost on every side, and epochs of least squares."""
+    bundle = sample()
+    settings = bundle.settings.model_copy(update={"optimizer": "lm"})
+    problem = arrange(build_problem(bundle))
+    params = initial_params(bundle, problem)
+    trainable, frozen = placed(
+        problem.mesh, PartitionSpec(), split(params, trained_channels(settings))
+    )
+    optimiser = least_squares(problem, cost_of_bands(problem), trainable)
+    state = TrainingState(trainable, optimiser.begin(trainable))
+    found = {}
+    for side in SIDES:
+        _, seen = replace(optimiser, side=side).look(problem, frozen, state)
+        found[f"normal {side}"] = on_host(seen.near.normal)
+        found[f"gradient {side}"] = on_host(seen.near.gradient)
+    for epoch in train(problem, params, settings):
+        found[f"cost {epoch.number}"] = epoch.cost
+        found[f"local {epoch.number}"] = np.asarray(epoch.params["local"])
+    return found
+
+
 def costs_of_replicas(replicas: int = 1) -> np.ndarray:
     """Costs of two sets of parameters, on one half of the devices each with two `replicas`."""
     bundle = sample()
@@ -104,6 +134,7 @@ def _fallback(problem: Problem, params: dict) -> dict:
 PARTS = {
     "dense": lambda: calculate(distribute),
     "iterative": lambda: calculate_iteratively(distribute),
+    "least squares": lambda: calculate_least_squares(distribute),
     "replicas": lambda: {"replicas": costs_of_replicas(REPLICAS)},
 }
 

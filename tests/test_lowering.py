@@ -14,6 +14,9 @@ from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.observables.states import first_guesses, solve
 from deeppseudopot_jax.parameters import trained_channels
 from deeppseudopot_jax.training.descent import differentiated
+from deeppseudopot_jax.training.least_squares.damped import damped_step, first_damping
+from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
+from deeppseudopot_jax.training.least_squares.linearised import linearised
 from deeppseudopot_jax.training.trainable import split
 
 BUNDLES = ("silicon", "gallium_arsenide", "indium_phosphide_soc")
@@ -58,6 +61,22 @@ def test_solve_and_gradient_step(case):
         for platform in PLATFORMS
     ]
     assert len(exported) == 2
+
+
+@pytest.mark.parametrize("side", ["residuals", "inputs", "parameters"])
+def test_step_of_least_squares(case, side):
+    bundle, problem, params = case
+    states = shapes_of_states(prepared(problem, params), FOR_GRADIENTS)
+    trainable, frozen = split(params, trained_channels(bundle.settings))
+    optimiser = least_squares(problem, training_cost(bundle, problem), trainable)
+    parts = (
+        optimiser.cost, problem, frozen, trainable, optimiser.coordinates, optimiser.columns, states
+    )  # fmt: skip
+    _, _, near = jax.eval_shape(partial(linearised, side=side), *parts)
+    damping = first_damping(len(near.gradient))
+    for platform in PLATFORMS:
+        jax.export.export(linearised, platforms=[platform])(*parts, side=side)
+        jax.export.export(damped_step, platforms=[platform])(near, damping)
 
 
 def test_chunk_of_a_monte_carlo_run(case):

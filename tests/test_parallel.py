@@ -58,7 +58,9 @@ def start_two(command: list[str | Path]) -> list[subprocess.Popen]:
     return [start(command, **common, JAX_PROCESS_ID=str(i)) for i in range(2)]
 
 
-def assert_same(found: Path, expected: dict, devices: int | None = None) -> None:
+def assert_same(
+    found: Path, expected: dict, devices: int | None = None, accuracy: float = ACCURACY
+) -> None:
     with np.load(found) as file:
         arrays = dict(file)
     assert arrays.pop("devices", devices) == devices
@@ -66,7 +68,7 @@ def assert_same(found: Path, expected: dict, devices: int | None = None) -> None
     assert arrays.keys() == expected.keys()
     for name, value in expected.items():
         largest = np.abs(value).max()
-        assert np.abs(arrays[name] - value).max() <= ACCURACY * largest, name
+        assert np.abs(arrays[name] - value).max() <= accuracy * largest, name
 
 
 def test_two_processes_of_two_devices_give_the_same_numbers(tmp_path):
@@ -89,6 +91,25 @@ def test_four_devices_of_one_process_iterate_to_the_same_numbers_and_share_repli
     expected["replicas"] = parallel_worker.costs_of_replicas()
     finish(process)
     assert_same(tmp_path / "found.npz", expected)
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        pytest.param(lambda command: [start(command, devices=4)], id="one process"),
+        pytest.param(start_two, id="two processes", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_least_squares_on_four_devices_makes_the_same_steps(tmp_path, started):
+    processes = started([WORKER, tmp_path / "found.npz", "least squares"])
+    expected = parallel_worker.calculate_least_squares()
+    finish(*processes)
+    # Steps are solutions of equations, which make more of rounding than sums.
+    assert_same(tmp_path / "found.npz", expected, accuracy=1e-9)
+    for side in parallel_worker.SIDES:
+        np.testing.assert_allclose(
+            expected[f"gradient {side}"], expected["gradient residuals"], rtol=1e-9
+        )
 
 
 def test_a_run_of_two_processes_writes_the_files_of_one(tmp_path):
