@@ -235,7 +235,7 @@ def test_a_retraining_fits_loaded_weights_to_a_table_again(inputs, tmp_path, net
     bundle = read_bundle(folder)
     problem = build_problem(bundle)
     parts = SimpleNamespace(bundle=bundle, problem=problem)
-    curves, _ = initial._target_curves(parts, initial_params(bundle, problem))
+    curves, _ = initial.target_curves(parts, initial_params(bundle, problem))
     assert np.allclose(curves.v, zunger_form(curves.q, LOCAL), atol=1e-4)
     run(folder, tmp_path / "results")
     log = log_of(tmp_path / "results")
@@ -251,7 +251,7 @@ def test_the_initial_fit_has_the_defaults_of_pytorch(inputs):
         problem = build_problem(bundle)
         params = initial_params(bundle, problem)
         parts = SimpleNamespace(bundle=bundle, problem=problem)
-        curves, _ = initial._target_curves(parts, params)
+        curves, _ = initial.target_curves(parts, params)
         fit = initial.fit_curves(problem.local, params.local, curves, bundle.settings)
         found.append([float(stage.costs[-1]) for stage in fit])
     assert found[0] == found[1]
