@@ -16,9 +16,10 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
-from measuring import REPOSITORY, SHARED, Panel, figure_file, plot
+from measuring import REPOSITORY, SHARED, figure_file
 
 CONFIGS = REPOSITORY / "configs"
 _EPOCH = re.compile(r"epoch (\d+): cost ([-+.\de]+)")
@@ -207,23 +208,41 @@ def curves(file: Path) -> None:
     }
     optimisers: dict[str, dict[str, str | None]] = {
         "adam": rates | {"optimizer": "adam", "max_num_epochs": "300"},
-        "sgd": rates | {"optimizer": "sgd", "optimizer_lr": "1e-6", "max_num_epochs": "300"},
+        "sgd": rates | {"optimizer": "sgd", "optimizer_lr": "1e-7", "max_num_epochs": "300"},
         "lm": {"optimizer": "lm", "max_num_epochs": "60"} | dict.fromkeys(rates),
     }
-    panels = []
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for title, case in chosen.items():
-        found = {}
+        panels[title] = {}
         for name, keys in optimisers.items():
             outcome, _ = measured(Case(case.folder, case.keys | keys, (), case.without))
-            lowest, x, y = float("inf"), [], []
-            for seconds, cost in outcome.costs:
-                lowest = min(lowest, cost)
-                x.append(seconds)
-                y.append(lowest)
-            found[name] = (x, y)
-            print(f"{title}, {name}: {lowest:.4g} after {x[-1]:.0f} s", flush=True)
-        panels.append(Panel(found, "Wall time (s)", "Lowest cost (eV$^2$)", title))
-    plot(panels, file)
+            seconds = [second for second, _ in outcome.costs]
+            lowest = list(accumulate((cost for _, cost in outcome.costs), min))
+            panels[title][name] = list(zip(seconds, lowest, strict=True))
+            print(f"{title}, {name}: {lowest[-1]:.4g} after {seconds[-1]:.0f} s", flush=True)
+    _draw(panels, file)
+
+
+def _draw(panels: dict[str, dict[str, list[tuple[float, float]]]], file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from deeppseudopot_jax.files.results.figures.style import line_styles, save, styled
+
+    @styled
+    def drawn() -> Figure:
+        figure = Figure(figsize=(7.0, 2.6), layout="constrained")
+        styles = line_styles(next(iter(panels.values())))
+        axes_in_a_row = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, found) in zip(axes_in_a_row, panels.items(), strict=True):
+            for name, points in found.items():
+                axes.plot(*zip(*points, strict=True), label=name, **styles[name])
+            axes.set(xlabel="Wall time (s)", yscale="log", title=title)
+        axes_in_a_row[0].set_ylabel("Lowest cost (eV$^2$)")
+        axes_in_a_row[0].legend()
+        return figure
+
+    save(drawn(), file)
+    print(f"plotted: {file}")
 
 
 def main() -> None:

@@ -35,7 +35,8 @@ class Epoch:
     `terms` is what every term of the cost adds, by its name; `dense_fallbacks` counts k-points that
     the iterative solver gave up, `missed_levels` tells that a spot check against a dense solve made
     this epoch start from scratch. `stopped` is empty while training goes on, else it says why this
-    epoch is the last one. `held_out` is the cost of the levels that are held out, None without any.
+    epoch is the last one. `held_out` is the cost of the levels that are held out, None without any,
+    and `judged` what tells the best epoch: that cost if there is a patience with it, else `cost`.
     """
 
     number: int
@@ -48,11 +49,12 @@ class Epoch:
     optimizer_state: optax.OptState
     stopped: str = ""
     held_out: float | None = None
+    early_stopping: bool = False
 
     @property
     def judged(self) -> float:
-        """What tells the best epoch: the held-out cost where there is one, else the cost."""
-        return self.cost if self.held_out is None else self.held_out
+        """What tells the best epoch."""
+        return self.held_out if self.early_stopping and self.held_out is not None else self.cost
 
     @property
     def failed(self) -> bool:
@@ -72,7 +74,7 @@ def train(
 
     Training ends after `max_num_epochs` updates, after `patience` epochs without a lower cost, or
     at once where the cost or gradient is not finite. Where something is held out of the fit,
-    patience goes by the held-out cost.
+    patience goes by the held-out cost, and so does what is the best epoch.
 
     Args:
         problem: from `build_problem`.
@@ -107,6 +109,7 @@ def train(
             local(merge(Split(state.trainable, frozen))),
             local(state.optimizer_state),
             held_out=float(info.held_out) if problem.holds_out else None,
+            early_stopping=settings.patience is not None,
         )
         if epoch.judged < best_cost:
             best_number, best_cost = number, epoch.judged

@@ -54,7 +54,7 @@ def describe(session: Session, notes: Sequence[str], title: str = "") -> None:
         report.log(f"terms of the cost: {', '.join(session.cost.names)}")
     if problem.holds_out:
         text = "no cost contains what is held out"
-        if session.plan.mode == "gradient":
+        if session.plan.mode == "gradient" and settings.patience is not None:
             text += "; patience and best_* go by the held-out cost"
         report.line(f"  {text}")
     for note in notes:

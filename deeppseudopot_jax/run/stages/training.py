@@ -19,7 +19,7 @@ from deeppseudopot_jax.training.loop import Epoch, train
 
 @dataclass
 class _History:
-    """What the epochs so far have come to; `best` has the lowest cost, of held-out data if any."""
+    """What the epochs so far have come to; `best` has the lowest cost, as `Epoch.judged` has it."""
 
     terms: tuple[str, ...]
     training: list[CostRow] = field(default_factory=list)
@@ -65,7 +65,7 @@ class _History:
             text += f", held out {first.held_out:.6g} -> {last.held_out:.6g}"
         if best is None:
             return f"{text}, and there is no good potential"
-        which = "" if best.held_out is None else "held-out cost "
+        which = "held-out cost " if best.judged != best.cost else ""
         return f"{text}, lowest {which}{best.judged:.6g} at epoch {best.number}"
 
 
@@ -78,7 +78,7 @@ class Fit:
 
 
 def optimise(session: Session, initial: Solved) -> Fit:
-    """Gradient training; returns the potential of the lowest cost, of held-out data if any.
+    """Gradient training; returns the potential of the best epoch.
 
     Whatever ends it, the best potential and the costs are in the results folder.
 

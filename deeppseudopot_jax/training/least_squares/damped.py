@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.eigensolvers.one_by_one import one_by_one_on_cpu
 from deeppseudopot_jax.training.least_squares.linearised import Linearised
 
 _SMALLEST_SCALE = 1e-8
@@ -57,6 +58,11 @@ def first_damping(n_coordinates: int) -> Damping:
     return Damping(value, growth, jnp.zeros(n_coordinates, jnp.float64))
 
 
+@one_by_one_on_cpu
+def _solved(matrix: Array, right: Array) -> Array:
+    return cho_solve(cho_factor(matrix), right)
+
+
 @jax.jit
 def damped_step(near: Linearised, damping: Damping) -> Step:
     """The minimum of the damped, linearised cost; NaN where the arithmetic fails.
@@ -70,14 +76,14 @@ def damped_step(near: Linearised, damping: Damping) -> Step:
         assert near.normal is not None
         matrix = near.normal / (scales[:, None] * scales[None, :])
         damped = matrix + damping.value * jnp.eye(len(scales))
-        scaled = -cho_solve(cho_factor(damped), near.gradient / scales)
+        scaled = -_solved(damped, (near.gradient / scales)[:, None])[:, 0]
         curvature = scaled @ (matrix @ scaled)
     else:
         rows = near.rows / scales[None, :]
         damped = rows @ rows.T + damping.value * jnp.eye(rows.shape[0])
-        factor, beside = cho_factor(damped), near.beside / scales
-        scaled = -rows.T @ cho_solve(factor, near.residuals)
-        scaled -= (beside - rows.T @ cho_solve(factor, rows @ beside)) / damping.value
+        beside = near.beside / scales
+        both = _solved(damped, jnp.stack([near.residuals, rows @ beside], axis=1))
+        scaled = -rows.T @ both[:, 0] - (beside - rows.T @ both[:, 1]) / damping.value
         curvature = jnp.sum((rows @ scaled) ** 2)
     change = scaled / scales
     predicted = -(2.0 * near.gradient @ change + curvature)

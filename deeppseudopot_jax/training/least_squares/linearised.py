@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from deeppseudopot_jax.costs.bands import BandErrors, held_out_cost
 from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
 from deeppseudopot_jax.eigensolvers.interface import States
+from deeppseudopot_jax.eigensolvers.one_by_one import one_by_one_on_cpu
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, hamiltonians, on_every_device
 from deeppseudopot_jax.observables.states import Levels
@@ -193,9 +194,15 @@ def _summed(
     return _Parts(all_rows, found, normal, gradient + other_rows.T @ other_residuals)
 
 
+@one_by_one_on_cpu
+def _eigh(matrix: Array) -> tuple[Array, Array]:
+    sizes, vectors = jnp.linalg.eigh(matrix)
+    return sizes, vectors
+
+
 def _factor(normal: Array, gradient: Array, columns: Array) -> tuple[Array, Array]:
     """F and r with F^T F = normal and F^T r = gradient, as many rows as columns."""
-    sizes, vectors = jnp.linalg.eigh(normal[columns][:, columns])
+    sizes, vectors = _eigh(normal[columns][:, columns])
     known = sizes > _NEGLIGIBLE * sizes[-1]
     roots = jnp.sqrt(jnp.where(known, sizes, 1.0))
     residuals = jnp.where(known, (vectors.T @ gradient[columns]) / roots, 0.0)
