@@ -1,6 +1,7 @@
 """Priors on v(q) and on coefficients: their formulas, their scale, and where they act."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import bundle_samples
 import jax
@@ -80,7 +81,7 @@ def test_roughness_is_the_weighted_integral_of_the_curvature():
 def test_roughness_sees_wiggles_where_the_bands_do_not():
     bundle = made(prior_roughness=0.02)
     term = terms_of(bundle)["roughness"]
-    assert len(term.matrix) <= 60
+    assert len(term.matrix) <= 240
     q = np.asarray(term.q)
     far = (q > 4.0) & (q < 8.0)
     well, wiggle = -80.0 * np.exp(-(q**2)), np.where(far, np.sin(6.0 * q), 0.0)
@@ -124,8 +125,9 @@ def test_range_looks_at_the_potential_that_is_exported():
 def literal_width(bundle, rows, columns, steps) -> float:
     start, found = bundle.coefficients[:, columns], rows[:, columns]
     floor = 0.1 * np.abs(start)
-    distance = np.arcsinh(found / floor) - np.arcsinh(start / floor)
-    distance = distance * np.hypot(start, floor) / steps[:, columns]
+    kept = np.hypot(start, floor) * np.sinh(np.arcsinh(found / floor) - np.arcsinh(start / floor))
+    keeps_sign = np.isin(columns, [0, 1, 2, 3, 5])
+    distance = np.where(keeps_sign, kept, found - start) / steps[:, columns]
     return 0.05**2 * weight_of(bundle) * np.sum((distance / 50.0) ** 2) / len(bundle.species)
 
 
@@ -151,18 +153,21 @@ def test_width_is_the_distance_from_the_start_in_steps(with_files):
     assert value(term, problem, near) == pytest.approx(per_step, rel=2e-3)
 
 
-def test_width_keeps_signs_and_orders_of_magnitude():
+def test_width_keeps_the_sign_of_spin_orbit_and_lets_the_nonlocal_part_turn_round():
     bundle = made(**CHANNELS, prior_width=100.0)
     problem = build_problem(bundle)
     params, term = initial_params(bundle, problem), terms_of(bundle)["width"]
 
-    def in_width(factor: float) -> float:
-        changed = params.updated({"spin_orbit": factor * params.spin_orbit})
+    def in_width(factor: float, channel: str) -> float:
+        changed = params.updated({channel: factor * params[channel]})
         return (value(term, problem, changed) / weight_of(bundle)) ** 0.5 / 0.05
 
-    assert in_width(np.e) == pytest.approx(1.0, rel=0.02)
-    assert in_width(5.0) == pytest.approx(in_width(0.2), rel=0.1)
-    assert in_width(0.0) > 2.9 and in_width(-1.0) > 5.8 and in_width(27.0) > 3.2
+    signed, free = (partial(in_width, channel=name) for name in ("spin_orbit", "nonlocal"))
+    assert signed(5.0) == pytest.approx(2.4, rel=0.02)
+    assert signed(0.2) == pytest.approx(signed(5.0), rel=0.1)
+    assert signed(0.0) > 9.0 and signed(-1.0) > 100.0
+    assert free(5.0) == pytest.approx(4.0 * 2**0.5)  # of two columns
+    assert free(-1.0) == pytest.approx(2.0 * 2**0.5)
 
 
 def test_width_of_what_starts_at_zero():
@@ -174,7 +179,7 @@ def test_width_of_what_starts_at_zero():
     spin_orbit, nonlocal_ = term.columns.index(5), term.columns.index(6)
     assert_allclose(term.floor[0, spin_orbit], np.abs(coefficients[:, 5]).mean())
     assert_allclose(term.floor[:, nonlocal_], 1.0)
-    assert np.isfinite(term.strength).all()
+    assert np.isfinite(term.slope).all()
 
 
 def test_width_of_a_network_is_that_of_its_channels():
@@ -184,7 +189,7 @@ def test_width_of_a_network_is_that_of_its_channels():
     term = terms_of(replace(bundle, coefficients=None))["width"]
     assert term.columns == (4, 5, 6, 7) and not term.start.any()
     moved = initial_params(bundle, problem)
-    expected = term.strength * jnp.arcsinh(jnp.asarray(bundle.coefficients[:, 4:8]))
+    expected = term.slope * jnp.asarray(bundle.coefficients[:, 4:8])
     found = term.residuals(problem, moved, Evaluated([]))
     assert_allclose(found, expected.ravel(), rtol=1e-12)
     assert "width" not in terms_of(made(**NETWORK, **PRIORS))
@@ -306,7 +311,7 @@ def test_a_run_with_priors_names_them_in_its_files(tmp_path, monkeypatch):
     config = (
         "nSystem = 1\nPPmodel = ZeroFunction\nnQGrid = 64\nnRGrid = 32\noptimizer_lr = 0.01\n"
         "schedulerStep = 1\nscheduler_gamma = 1\nplotEvery = 1\nmax_num_epochs = 2\n"
-        "prior_roughness = 0.02\nprior_range = 1\nprior_width = 100\n"
+        "prior_roughness = 0.003\nprior_range = 0.1\nprior_width = 1200\n"
     )
     coefficients = {f"init_{x}Params": "5\n2\n3\n0.4\n0\n0\n0\n0\n0\n" for x in ("Zn", "S")}
     inputs = bundle_samples.write(tmp_path / "inputs", NN_config=config, **coefficients)

@@ -1,7 +1,8 @@
-"""The prior on coefficients: each stays near its start, keeps its sign and its order of magnitude.
+"""The prior on coefficients: each stays near its start, those with a natural sign keep it.
 
-The distance is linear in a near the start and logarithmic far from it, with finite derivatives
-everywhere: a quadratic prior would let a coefficient reach zero at the price of doubling it.
+A nonlocal channel or a charge may turn round: its distance from the start is linear. The strength
+of spin-orbit coupling and the Zunger form's coefficients may not: their distance is linear near the
+start, then that of the larger of ratio and inverse ratio. All of it is finite, and so are slopes.
 """
 
 from typing import ClassVar
@@ -29,7 +30,10 @@ WORTH_OF_WIDTH = 0.05
 """eV: the root mean square error of all levels that coefficients prior_width away are worth."""
 
 _FLOOR = 0.1
-"""Size, over that at the start, below which a coefficient counts as zero."""
+"""Size, over that at the start, below which a coefficient that keeps its sign counts as zero."""
+
+_SIGNED = ("local", "spin_orbit")
+"""Channels whose coefficients keep their sign."""
 
 
 @record
@@ -40,19 +44,26 @@ class Width:
     needs: ClassVar[Needs] = "parameters"
     start: Float[Array, "species column"]
     floor: Float[Array, "species column"]
-    strength: Float[Array, "species column"]
+    slope: Float[Array, "species column"]
     columns: tuple[int, ...] = static()
+    signed: tuple[bool, ...] = static()
 
     def residuals(
         self, problem: Problem, params: Parameters, evaluated: Evaluated
     ) -> Float[Array, " residual"]:
-        """In eV: strength (asinh(a / floor) - asinh(start / floor))."""
+        """In eV: slope (a - start), or slope hypot(floor, start) sinh of the log-like distance.
+
+        The latter is asinh(a / floor) - asinh(start / floor); written so that little cancels.
+        """
         del evaluated
         of_local = isinstance(problem.local, ZungerModel)
         a0_to_a3 = params.local if of_local else np.zeros((len(problem.species), 4))
-        rows = to_coefficients(params, a0_to_a3)[:, np.array(self.columns)]
-        moved = jnp.arcsinh(rows / self.floor) - jnp.arcsinh(self.start / self.floor)
-        return (self.strength * moved).ravel()
+        a = to_coefficients(params, a0_to_a3)[:, np.array(self.columns)] / self.floor
+        start = self.start / self.floor
+        of_start, of_a = jnp.sqrt(1.0 + start**2), jnp.sqrt(1.0 + a**2)
+        stretch = of_start * (1.0 + of_start * of_a - start * a) / (of_start + of_a)
+        moved = (a - start) * jnp.where(np.array([self.signed]), stretch, 1.0)
+        return (self.slope * self.floor * moved).ravel()
 
 
 def width_prior(bundle: Bundle, problem: Problem, per_species: float) -> list[Width]:
@@ -75,14 +86,14 @@ def width_prior(bundle: Bundle, problem: Problem, per_species: float) -> list[Wi
     steps = DEFAULT_FRACTION * size
     if bundle.step_sizes is not None:
         steps = np.where(bundle.step_sizes > 0.0, bundle.step_sizes, steps)
-    # The slope of the distance is 1 / (prior_width steps) at the start.
     slope = WORTH_OF_WIDTH * per_species / (settings.prior_width * steps)
-    strength = slope * np.hypot(start, floor)
+    keep = trained_columns(_SIGNED, True)
 
     def trained(values: np.ndarray) -> Array:
         return jnp.asarray(values[:, columns], problem.dtype)
 
-    return [Width(trained(start), trained(floor), trained(strength), columns)]
+    signed = tuple(column in keep for column in columns)
+    return [Width(trained(start), trained(floor), trained(slope), columns, signed)]
 
 
 def trained_columns(channels: tuple[str, ...], of_local: bool) -> tuple[int, ...]:

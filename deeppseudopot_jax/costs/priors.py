@@ -28,7 +28,7 @@ UNIT_OF_RANGE = 30.0
 SMALLEST_RADIUS = 5.0
 """Bohr, where the penalised region of v(r) begins: a little beyond the distance of neighbours."""
 
-_CURVATURES = 60
+_CURVATURES = 240
 _LARGEST_RADIUS = 12.0  # Bohr
 _RADII = 36
 _TRANSFORM_POINTS = 121
