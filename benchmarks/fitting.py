@@ -174,9 +174,9 @@ def measured(case: Case, runs: int = 2) -> tuple[Outcome, Path]:
     return outcome, folder / "results"
 
 
-def report(name: str, case: Case) -> None:
+def report(name: str, case: Case, runs: int) -> None:
     """One line per bar, and what the log says of the fit."""
-    outcome, results = measured(case)
+    outcome, results = measured(case, runs)
     per_epoch = (outcome.costs[-1][0] - outcome.costs[1][0]) / (len(outcome.costs) - 2)
     print(
         f"{name}: {outcome.seconds:.1f} s, cost {outcome.costs[0][1]:.6g} -> "
@@ -249,13 +249,14 @@ def main() -> None:
     known = cases()
     parser = argparse.ArgumentParser(description="least-squares fits against their bars")
     parser.add_argument("case", nargs="*", choices=[*known, []], default=[])
+    parser.add_argument("--runs", type=int, default=2, help="of each command; the last one counts")
     parser.add_argument("--curves", type=figure_file, metavar="FILE")
     arguments = parser.parse_args()
     if arguments.curves:
         curves(arguments.curves)
         return
     for name in arguments.case or known:
-        report(name, known[name])
+        report(name, known[name], arguments.runs)
 
 
 if __name__ == "__main__":
