@@ -99,12 +99,13 @@ Two species, local network potential plus spin-orbit and nonlocal channels, all 
   reference levels at L, Gamma and X. The unweighted RMSE of the starting bands is
   {start_rmse:.3f} eV (without a5 to a7: {local_rmse:.3f} eV), their gap {start_gap:.2f} eV, their
   spin-orbit splitting {start_so:.3f} eV.
-- **Fit.** 60 Levenberg-Marquardt steps of a network of eight waves up to 8 Bohr and of a5 to a7, with
-  the priors of docs/fitting.md. Root mean square error of all bands 60 meV, gap 0.662 eV, spin-orbit
-  splitting 0.121 eV, electron mass 0.0757 (reference 0.0785), one to two minutes. Spin-orbit keeps
-  its sign (In 4.5 times, P 0.43 times the start); the nonlocal coefficients turn round (In -2.6 and
-  -1.9 times the start, P -0.34 and -0.29 times), and v(q) of phosphorus gets a repulsive core.
-  Without priors the error is 41 meV, with a5 and a6 of indium tens of times what they were.
+- **Fit.** 60 Levenberg-Marquardt steps of a network of eight waves up to 8 Bohr and of a5 to a7,
+  with the priors of docs/fitting.md. Root mean square error of all bands 60 meV, gap 0.662 eV,
+  spin-orbit splitting 0.121 eV, electron mass 0.0757 (reference 0.0785), one to two minutes.
+  Spin-orbit keeps its sign (In 4.5 times, P 0.43 times the start); the nonlocal coefficients turn
+  round (In -2.6 and -1.9 times the start, P -0.34 and -0.29 times), and v(q) of phosphorus gets a
+  repulsive core. Without priors the error is 41 meV, with a5 and a6 of indium tens of times what
+  they were.
 """
 
 

@@ -106,18 +106,22 @@ README = """# {title}
 """
 
 FITS = {
-    "silicon": """- **Fit.** 30 Levenberg-Marquardt steps of a network of eight waves up to 8 Bohr, with the priors of
-  docs/fitting.md. Root mean square error of all bands 4 meV (start: 320), gap 0.828 eV
-  (reference 0.8275), about 20 s. `final_plotPP.png`: v(q) is smooth, and near r = 0 the bands leave
-  v(r) open, as the shaded error bar tells; `final_plotBS.png`: no difference can be seen.
+    "silicon": """\
+- **Fit.** 30 Levenberg-Marquardt steps of a network of eight waves up to 8 Bohr, with the priors
+  of docs/fitting.md. Root mean square error of all bands 4 meV (start: 320), gap 0.828 eV
+  (reference 0.8275), about 20 s. `final_plotPP.png`: v(q) is smooth, and near r = 0 the bands
+  leave v(r) open, as the shaded error bar tells; `final_plotBS.png`: no difference can be seen.
 """,
-    "silicon_zunger": """- **Fit.** 20 Levenberg-Marquardt steps to where no step would lower the cost. Root mean square error
-  of all bands 126 meV, direct gap 3.09 eV (reference 3.42): this is what four numbers can do, the
-  network of `silicon` ends at 4 meV.
+    "silicon_zunger": """\
+- **Fit.** 20 Levenberg-Marquardt steps to where no step would lower the cost. Root mean square
+  error of all bands 126 meV, direct gap 3.09 eV (reference 3.42): this is what four numbers can
+  do, the network of `silicon` ends at 4 meV.
 """,
-    "gallium_arsenide": """- **Fit.** 40 Levenberg-Marquardt steps of a network of eight waves up to 8 Bohr, with the priors of
-  docs/fitting.md. Root mean square error of all bands 4 meV (start: 271), gap 1.4187 eV (reference
-  1.4186), electron mass 0.0990 (reference 0.0989), less than half a minute. See `final_plotBS.png`.
+    "gallium_arsenide": """\
+- **Fit.** 40 Levenberg-Marquardt steps of a network of eight waves up to 8 Bohr, with the priors
+  of docs/fitting.md. Root mean square error of all bands 4 meV (start: 271), gap 1.4187 eV
+  (reference 1.4186), electron mass 0.0990 (reference 0.0989), about half a minute. See
+  `final_plotBS.png`.
 """,
 }
 """What the last lines of every README say of a run."""
