@@ -11,6 +11,27 @@ import numpy as np
 from ase.cell import Cell
 from empirical_bands import FCC_CELL, FRACTIONAL, HARTREE_EV, Floats, Zincblende
 
+FOURIER_NETWORK = {
+    "PPmodel": "Net_fourier_celu_HeInit_decayGaussian",
+    "hiddenLayers": "20 20",
+    "PPmodel_n_frequencies": "8",
+    "PPmodel_range": "8  # Bohr, of v(r)",
+    "PPmodel_gaussian_std": "3.0  # Bohr^-1",
+    "seed": "1",
+    "init_Zunger_num_epochs": "2000",
+    "init_Zunger_optimizer_lr": "0.01",
+    "init_Zunger_scheduler_gamma": "0.7",
+    "init_Zunger_plotEvery": "500",
+}
+"""A flexible v(q), fitted to the Zunger form at first."""
+LEAST_SQUARES = {
+    "basis_sphere": "G_full  # every wave with |G|^2/2 < maxKE",
+    "optimizer": "lm",
+    "plotEvery": "20",
+}
+PRIORS = {"prior_roughness": "0.003", "prior_range": "0.1"}
+"""As docs/fitting.md recommends them; they keep a flexible v(q) smooth and v(r) short."""
+
 
 @dataclass(frozen=True)
 class KPath:

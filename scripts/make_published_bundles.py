@@ -8,11 +8,20 @@ a local empirical pseudopotential without spin-orbit, solved here with the plane
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from bundle_writing import Bundle, KPath, input_keys, rmse, units_and_zero
+from bundle_writing import (
+    FOURIER_NETWORK,
+    LEAST_SQUARES,
+    PRIORS,
+    Bundle,
+    KPath,
+    input_keys,
+    rmse,
+    units_and_zero,
+)
 from empirical_bands import (
     BOHR_ANGSTROM,
     HARTREE_EV,
@@ -60,38 +69,14 @@ GALLIUM_ARSENIDE = Material(
     {"G": (4, 1.419), "X": (4, 1.737), "L": (4, 1.662)}, -12.249,
 )  # fmt: skip
 
-TRAINING = {
-    "basis_sphere": "G_full  # every wave with |G|^2/2 < maxKE",
-    "optimizer": "adam",
-    "scheduler_gamma": "0.8",
-    "schedulerStep": "40",
-    "plotEvery": "100",
-    "patience": "150",
-    "seed": "1",
-}
-NETWORK = {
-    "PPmodel": "Net_celu_HeInit_decayGaussian",
-    "hiddenLayers": "20 20 20",
-    "PPmodel_gaussian_std": "2.0  # Bohr^-1; the published form factors end at 2.0",
-    "nSystem": "1",
-    "SObool": "0",
-    "init_Zunger_num_epochs": "2000",
-    "init_Zunger_optimizer": "adam",
-    "init_Zunger_optimizer_lr": "0.01",
-    "init_Zunger_scheduler_gamma": "0.9",
-    "init_Zunger_plotEvery": "500",
-    "max_num_epochs": "300",
-    "optimizer_lr": "0.005",
-    **TRAINING,
-}
+LOCAL = {"nSystem": "1", "SObool": "0"}
+SILICON_NETWORK = FOURIER_NETWORK | LOCAL | {"max_num_epochs": "30"} | PRIORS | LEAST_SQUARES
+GALLIUM_ARSENIDE_NETWORK = SILICON_NETWORK | {"max_num_epochs": "40"}
 ZUNGER = {
     "PPmodel": "ZeroFunction  # trains the Zunger coefficients themselves",
-    "hiddenLayers": "1  # required key, unused by ZeroFunction",
-    "nSystem": "1",
-    "SObool": "0",
-    "max_num_epochs": "300",
-    "optimizer_lr": "0.05",
-    **TRAINING,
+    **LOCAL,
+    "max_num_epochs": "40",
+    **LEAST_SQUARES,
 }
 
 README = """# {title}
@@ -119,6 +104,27 @@ README = """# {title}
   (a4 to a8 are 0). Its bands have an unweighted RMSE of {start_rmse:.3f} eV against the reference
   (lowest gap on the path {start_gap:.2f} eV against {gap_on_path:.2f} eV).
 """
+
+FITS = {
+    "silicon": """\
+- **Fit.** 30 Levenberg-Marquardt steps of a network of eight waves up to 8 Bohr, with the priors
+  of docs/fitting.md. Root mean square error of all bands 4 meV (start: 320), gap 0.828 eV
+  (reference 0.8275), about 20 s. `final_plotPP.png`: v(q) is smooth, and near r = 0 the bands
+  leave v(r) open, as the shaded error bar tells; `final_plotBS.png`: no difference can be seen.
+""",
+    "silicon_zunger": """\
+- **Fit.** 20 Levenberg-Marquardt steps to where no step would lower the cost. Root mean square
+  error of all bands 126 meV, direct gap 3.09 eV (reference 3.42): this is what four numbers can
+  do, the network of `silicon` ends at 4 meV.
+""",
+    "gallium_arsenide": """\
+- **Fit.** 40 Levenberg-Marquardt steps of a network of eight waves up to 8 Bohr, with the priors
+  of docs/fitting.md. Root mean square error of all bands 4 meV (start: 271), gap 1.4187 eV
+  (reference 1.4186), electron mass 0.0990 (reference 0.0989), about half a minute. See
+  `final_plotBS.png`.
+""",
+}
+"""What the last lines of every README say of a run."""
 
 
 def reference_bands(material: Material, crystal: Zincblende, path: KPath) -> tuple[Floats, float]:
@@ -201,7 +207,12 @@ def main() -> None:
     parser.add_argument("output", type=Path, nargs="?", default=Path("configs"))
     output = parser.parse_args().output
     jobs = {
-        "silicon": (SILICON, "Silicon, network", "One species, local network potential.", NETWORK),
+        "silicon": (
+            SILICON,
+            "Silicon, network",
+            "One species, local network potential.",
+            SILICON_NETWORK,
+        ),
         "silicon_zunger": (
             SILICON,
             "Silicon, Zunger form",
@@ -212,12 +223,12 @@ def main() -> None:
             GALLIUM_ARSENIDE,
             "Gallium arsenide, network",
             "Two species, local network potential, no spin-orbit.",
-            NETWORK,
+            GALLIUM_ARSENIDE_NETWORK,
         ),
     }
     for folder, (material, title, purpose, config) in jobs.items():
         bundle, start_rmse = make_bundle(material, title, purpose, config)
-        bundle.write(output / folder)
+        replace(bundle, readme=bundle.readme + FITS[folder]).write(output / folder)
         print(f"{output / folder}: starting potential RMSE {start_rmse:.3f} eV")
 
 
