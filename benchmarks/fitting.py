@@ -197,7 +197,7 @@ def report(name: str, case: Case, runs: int) -> None:
         print(f"  {file.name}: {shown}", flush=True)
 
 
-def curves(file: Path) -> None:
+def curves(file: Path, runs: int) -> None:
     """Cost against time of three optimisers on three bundles."""
     rates = {"optimizer_lr": "0.005", "scheduler_gamma": "0.9", "schedulerStep": "80"}
     fourier = FOURIER | {"plotEvery": "10000"} | NO_PRIOR
@@ -207,15 +207,15 @@ def curves(file: Path) -> None:
         "four III-V compounds": Case(SHARED / "ingaasp_nn", fourier, (), ("init_PPmodel.pth",)),
     }
     optimisers: dict[str, dict[str, str | None]] = {
-        "adam": rates | {"optimizer": "adam", "max_num_epochs": "300"},
-        "sgd": rates | {"optimizer": "sgd", "optimizer_lr": "1e-7", "max_num_epochs": "300"},
-        "lm": {"optimizer": "lm", "max_num_epochs": "60"} | dict.fromkeys(rates),
+        "adam": rates | {"optimizer": "adam", "max_num_epochs": "100"},
+        "sgd": rates | {"optimizer": "sgd", "optimizer_lr": "1e-7", "max_num_epochs": "100"},
+        "lm": {"optimizer": "lm", "max_num_epochs": "30"} | dict.fromkeys(rates),
     }
     panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for title, case in chosen.items():
         panels[title] = {}
         for name, keys in optimisers.items():
-            outcome, _ = measured(Case(case.folder, case.keys | keys, (), case.without))
+            outcome, _ = measured(Case(case.folder, case.keys | keys, (), case.without), runs)
             seconds = [second for second, _ in outcome.costs]
             lowest = list(accumulate((cost for _, cost in outcome.costs), min))
             panels[title][name] = list(zip(seconds, lowest, strict=True))
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--curves", type=figure_file, metavar="FILE")
     arguments = parser.parse_args()
     if arguments.curves:
-        curves(arguments.curves)
+        curves(arguments.curves, arguments.runs)
         return
     for name in arguments.case or known:
         report(name, known[name], arguments.runs)
