@@ -13,11 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex
 
-from deeppseudopot_jax.hamiltonian.assemble import AtK, Channels, hamiltonian_at, scaled_strengths
+from deeppseudopot_jax.hamiltonian.assemble import AtK, hamiltonian_at
 from deeppseudopot_jax.hamiltonian.local import Local
-from deeppseudopot_jax.hamiltonian.tables import SystemTables
-from deeppseudopot_jax.parameters import Parameters
-from deeppseudopot_jax.potentials.compose import v_of_q
 
 
 class Inputs(NamedTuple):
@@ -35,12 +32,6 @@ class Inputs(NamedTuple):
         n_levels = self.form_factors.shape[0]
         parts = [self.form_factors, *self.strengths]
         return jnp.concatenate([part.reshape(n_levels, -1) for part in parts], axis=1)
-
-
-def inputs_of(tables: SystemTables, channels: Channels, params: Parameters) -> Inputs:
-    """The inputs of one undeformed crystal."""
-    form_factors = v_of_q(channels.local, params, tables.shell_radii, channels.long_range_gamma)
-    return Inputs(form_factors, scaled_strengths(tables, channels, params, tables.volume))
 
 
 def level_derivatives(point: AtK, vectors: Complex[Array, "row level"]) -> Inputs:

@@ -82,6 +82,13 @@ def found_levels(
     return on_every_device(groups, tuple(map(of_group, groups, states)))
 
 
+def energies_of(groups: tuple[SystemGroup, ...], states: tuple[States, ...]) -> Levels:
+    """The wanted energies (Ha) as they are, found or not, whole on every device."""
+    pairs = zip(groups, states, strict=True)
+    wanted = tuple(of_group.energies[..., : group.n_levels] for group, of_group in pairs)
+    return on_every_device(groups, wanted)
+
+
 def levels_of(problem: Problem, params: Parameters, states: tuple[States, ...]) -> Levels:
     """The wanted energies (Ha) of solved states of every group, differentiable in the parameters.
 

@@ -19,7 +19,8 @@ from deeppseudopot_jax.observables.evaluation import (
     check_due,
     evaluate,
 )
-from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, on_every_device, prepared
+from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, prepared
+from deeppseudopot_jax.observables.states import energies_of
 from deeppseudopot_jax.parallel import placed
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -169,9 +170,7 @@ def _finite(everywhere: Hamiltonians) -> Bool[Array, ""]:
 def _cost_of(
     cost: Cost, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
 ) -> Float[Array, ""]:
-    pairs = zip(problem.groups, states, strict=True)
-    found = tuple(of_group.energies[..., : group.n_levels] for group, of_group in pairs)
-    bands = bands_of_levels(problem, on_every_device(problem.groups, found))
+    bands = bands_of_levels(problem, energies_of(problem.groups, states))
     return cost(problem, merge(Split(trainable, frozen)), Evaluated(bands))
 
 

@@ -16,8 +16,8 @@ from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.eigensolvers.one_by_one import one_by_one_on_cpu
 from deeppseudopot_jax.observables.bands import bands_of_levels
-from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, hamiltonians, on_every_device
-from deeppseudopot_jax.observables.states import Levels
+from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, hamiltonians
+from deeppseudopot_jax.observables.states import Levels, energies_of
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
@@ -83,9 +83,7 @@ def linearised(
 
     start = jnp.zeros(coordinates.size(trainable), problem.dtype)
     params = params_at(start)
-    pairs = zip(problem.groups, states, strict=True)
-    found = tuple(of_group.energies[..., : group.n_levels] for group, of_group in pairs)
-    levels: Levels = on_every_device(problem.groups, found)
+    levels = energies_of(problem.groups, states)
     evaluated = Evaluated(bands_of_levels(problem, levels))
     values = cost.values(problem, params, evaluated)
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.hamiltonians import hamiltonians
-from deeppseudopot_jax.observables.states import Levels
+from deeppseudopot_jax.observables.states import Levels, energies_of
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
@@ -67,8 +67,7 @@ def spread_of_numbers(
     start = jnp.zeros(len(half), problem.dtype)
     everywhere = hamiltonians(problem, params_at(start))
     inputs = inputs_by_step(problem, params_at, start)
-    pairs = zip(problem.groups, states, strict=True)
-    levels = tuple(of_group.energies[..., : group.n_levels] for group, of_group in pairs)
+    levels = energies_of(problem.groups, states)
 
     def numbers(levels: Levels) -> Array:
         bands = bands_of_levels(problem, levels)
