@@ -11,14 +11,19 @@ from numpy.testing import assert_allclose
 from samples import bundle_of, random_system, states_of, zinc_blende
 
 from deeppseudopot_jax import batching, build_problem, energies, initial_params, training_cost
+from deeppseudopot_jax.batching import SystemGroup
 from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
 from deeppseudopot_jax.eigensolvers.dense import dense
+from deeppseudopot_jax.hamiltonian.assemble import scaled_strengths
 from deeppseudopot_jax.parameters import Parameters, trained_channels
+from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates, coordinates_of
 from deeppseudopot_jax.training.least_squares.damped import Damping, damped_step
+from deeppseudopot_jax.training.least_squares.geodesic import geodesic_step
 from deeppseudopot_jax.training.least_squares.linearised import Linearised, linearised
 from deeppseudopot_jax.training.least_squares.sides import columns_of, side_of
+from deeppseudopot_jax.training.least_squares.steps import inputs_by_step
 from deeppseudopot_jax.training.trainable import Split, merge, split
 from deeppseudopot_jax.types import Bundle, CouplingTarget, DeformationTarget
 
@@ -314,3 +319,67 @@ def test_small_steps_at_a_degenerate_point_gain_what_they_promise(settings):
     )
     assert 1e-9 * before < before - after < 1e-3 * before
     assert (before - after) / float(step.predicted) == pytest.approx(1.0, abs=1e-3)
+
+
+def bent_numerically(case: Case, linear: Linearised, v: np.ndarray, size: float) -> np.ndarray:
+    """J^T r_vv for levels that follow the inputs of H linearly: second differences of these."""
+    cost, problem, frozen, trainable, coordinates = case
+
+    def at(distance: float) -> tuple[list[np.ndarray], np.ndarray]:
+        change = jnp.asarray(distance * size * v)
+        params = merge(Split(coordinates.moved(trainable, change), frozen))
+        flat = [
+            np.stack([inputs_of(problem, params, group, i) for i in range(len(group.members))])
+            for group in problem.groups
+        ]
+        known = [term for term in cost.terms if term.needs == "parameters"]
+        rows = [term.residuals(problem, params, Evaluated([])) for term in known]
+        return flat, np.asarray(joined(rows, problem.dtype))
+
+    def second(f: list[np.ndarray]) -> np.ndarray:
+        return (16.0 * (f[1] + f[3]) - f[0] - f[4] - 30.0 * f[2]) / (12.0 * size**2)
+
+    found = [at(distance) for distance in (-2, -1, 0, 1, 2)]
+    pull = np.asarray(linear.priors).T @ second([rows for _, rows in found])
+    for group, by_inputs in enumerate(linear.bending):
+        inputs = second([flat[group] for flat, _ in found])
+        pull += np.einsum("spu,su->p", by_inputs, inputs)
+    return pull
+
+
+def inputs_of(problem: Problem, params: Parameters, group: SystemGroup, index: int) -> jax.Array:
+    """All inputs of H of one system of a group."""
+    tables = jax.tree.map(lambda leaf: leaf[index], group.tables)
+    gamma = problem.channels.long_range_gamma
+    shells = v_of_q(problem.local, params, tables.shell_radii, gamma).ravel()
+    strengths = scaled_strengths(tables, problem.channels, params, tables.volume)
+    return jnp.concatenate([shells, *(strength.ravel() for strength in strengths)])
+
+
+@pytest.mark.parametrize("side", ["inputs", "parameters"])
+@pytest.mark.parametrize("make", [coefficients, one_group])
+def test_a_step_follows_the_bend_of_the_model(make, side):
+    case = made(make(np.random.default_rng(6)))
+    cost, problem, frozen, trainable, coordinates = case
+    linear = near(case, side)[2]
+    steps = inputs_by_step(
+        problem,
+        lambda change: merge(Split(coordinates.moved(trainable, change), frozen)),
+        jnp.zeros(len(linear.gradient)),
+    )
+    known = sum(np.einsum("spu,suq->pq", *pair) for pair in zip(linear.bending, steps, strict=True))
+    norms = np.asarray(linear.column_norms)
+    expected = linear.normal - linear.priors.T @ linear.priors
+    if make is coefficients:  # Deformed crystals have inputs of their own.
+        assert_close(known, expected, np.outer(norms, norms), 1e-9)
+
+    damping = Damping(jnp.asarray(1e-2), jnp.asarray(2.0), linear.column_norms)
+    straight = damped_step(linear, damping)
+    step = geodesic_step(cost, problem, frozen, trainable, coordinates, linear, damping)
+    v = np.asarray(straight.change)
+    pull = bent_numerically(case, linear, v, 1e-3 / np.linalg.norm(v))
+    acceleration = -np.linalg.solve(linear.normal + 1e-2 * np.diag(norms**2), pull)
+    followed = 2.0 * np.linalg.norm(norms * acceleration) <= 0.75 * float(straight.length)
+    expected = v + 0.5 * followed * acceleration
+    assert_close(step.change, expected, 1.0 / norms, 1e-4 * float(straight.length))
+    assert (step.predicted, step.length) == (straight.predicted, straight.length)

@@ -14,7 +14,8 @@ from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.observables.states import first_guesses, solve
 from deeppseudopot_jax.parameters import trained_channels
 from deeppseudopot_jax.training.descent import differentiated
-from deeppseudopot_jax.training.least_squares.damped import damped_step, first_damping
+from deeppseudopot_jax.training.least_squares.damped import first_damping
+from deeppseudopot_jax.training.least_squares.geodesic import geodesic_step
 from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
 from deeppseudopot_jax.training.least_squares.linearised import linearised
 from deeppseudopot_jax.training.trainable import split
@@ -76,7 +77,7 @@ def test_step_of_least_squares(case, side):
     damping = first_damping(len(near.gradient))
     for platform in PLATFORMS:
         jax.export.export(linearised, platforms=[platform])(*parts, side=side)
-        jax.export.export(damped_step, platforms=[platform])(near, damping)
+        jax.export.export(geodesic_step, platforms=[platform])(*parts[:5], near, damping)
 
 
 def test_chunk_of_a_monte_carlo_run(case):

@@ -2,7 +2,7 @@
 
 from functools import reduce
 from operator import add
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +86,9 @@ class Hamiltonian:
 @runtime_checkable
 class SeparableChannel(Protocol):
     """A part of H made of projectors: linear in coefficients of the atoms, built once."""
+
+    n_coefficients: ClassVar[int]
+    """Of every atom."""
 
     def strength(self, params: Parameters, atom_species: Int[Array, " atom"]) -> Array:
         """The coefficients of every atom, atoms first."""

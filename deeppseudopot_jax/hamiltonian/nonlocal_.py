@@ -1,5 +1,7 @@
 """Nonlocal l = 1 part: two Gaussian channels as separable projectors."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
@@ -48,6 +50,7 @@ class Nonlocal:
 class NonlocalChannel:
     """Builds V_NL at any k from the coefficients a6, a7; it holds the two radial parts."""
 
+    n_coefficients: ClassVar[int] = 2
     radial: tuple[RadialFunctions, RadialFunctions]
 
     def strength(

@@ -1,5 +1,7 @@
 """Spin-orbit coupling as separable projectors."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
@@ -68,6 +70,7 @@ class SpinOrbit:
 class SpinOrbitChannel:
     """Builds V_SO at any k from the coefficients a5; it holds the radial functions."""
 
+    n_coefficients: ClassVar[int] = 1
     radial: RadialFunctions
 
     def strength(

@@ -19,7 +19,8 @@ from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record, static
 from deeppseudopot_jax.training.descent import differentiated
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
-from deeppseudopot_jax.training.least_squares.damped import Damping, damped_step, first_damping
+from deeppseudopot_jax.training.least_squares.damped import Damping, first_damping
+from deeppseudopot_jax.training.least_squares.geodesic import geodesic_step
 from deeppseudopot_jax.training.least_squares.levenberg_marquardt import (
     LEAST_GAIN,
     SMALL_GAIN,
@@ -81,7 +82,7 @@ class LeastSquaresRound:
         _, _, near = linearised(cost, problem, frozen, trainable, *basis, member.states, self.side)
         scales = self.coordinates.scales(trainable, near.column_norms)
         damping = member.memory.with_scales(scales)
-        step = damped_step(near, damping)
+        step = geodesic_step(cost, problem, frozen, trainable, self.coordinates, near, damping)
         moved = merge(Split(self.coordinates.moved(trainable, step.change), frozen))
         states, found = _evaluated(cost, problem, moved, member.states)
         gain = (member.cost.astype(step.predicted.dtype) - found) / step.predicted

@@ -37,14 +37,16 @@ class OfLevels(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Normal equations of one group in the inputs of H, added up over k-points.
+    """Products of one group's rows, added up over k-points.
 
+    `normal` and `gradient` are L^T J_u and L^T r: J_u has the derivatives of residuals with respect
+    to the inputs of H, and L is either that or its product with the derivatives of the inputs.
     `others` are the derivatives of residuals that depend on levels anywhere.
     """
 
-    normal: Float[Array, "system column column"]
-    gradient: Float[Array, "system column"]
-    others: Float[Array, "system other column"]
+    normal: Float[Array, "system left input"]
+    gradient: Float[Array, "system left"]
+    others: Float[Array, "system other input"]
 
 
 def residuals_of_levels(
@@ -108,7 +110,7 @@ def summed_rows(
     others: Float[Array, "system kpt other level"],
     inputs: Float[Array, "system input column"] | None,
 ) -> Sums:
-    """The normal equations of a group, added up chunk after chunk of k-points.
+    """The products of a group's rows, added up chunk after chunk of k-points.
 
     Args:
         everywhere: of the parameters that the states belong to.
@@ -116,8 +118,8 @@ def summed_rows(
         states: of the group.
         of_levels: from `residuals_of_levels`.
         others: derivatives of further residuals with respect to the levels (per Ha).
-        inputs: derivatives of the inputs of H with respect to what the columns are; None where
-            these are the inputs themselves.
+        inputs: derivatives of the inputs of H, where the products are with their own; None where
+            the products are those of `J_u` itself.
     """
     group = everywhere.groups[index]
 
@@ -125,10 +127,9 @@ def summed_rows(
         point: AtK, inputs: Array | None, states: States, of_levels: OfLevels, others: Array
     ) -> Sums:
         found = derivatives(group, point, states)
-        if inputs is not None:
-            found = found @ inputs
         rows = of_levels.maps @ found
-        return Sums(rows.T @ rows, rows.T @ of_levels.residuals, others @ found)
+        left = rows if inputs is None else rows @ inputs
+        return Sums(left.T @ rows, left.T @ of_levels.residuals, others @ found)
 
     field = everywhere.fields[index]
     sums = summed_over_k(

@@ -32,6 +32,7 @@ from deeppseudopot_jax.training.least_squares.damped import (
     damped_step,
     first_damping,
 )
+from deeppseudopot_jax.training.least_squares.geodesic import geodesic_step
 from deeppseudopot_jax.training.least_squares.linearised import Linearised, linearised
 from deeppseudopot_jax.training.least_squares.sides import Columns, Side, columns_of, side_of
 from deeppseudopot_jax.training.trainable import Split, merge
@@ -105,8 +106,9 @@ class LevenbergMarquardt:
             return state, "converged: the residuals are orthogonal to every change"
         damping, start = found.damping, carried(found.states)
         size = jnp.linalg.norm(damping.scales * self.coordinates.values(state.trainable))
+        parts = self.cost, problem, frozen, state.trainable, self.coordinates
         for _ in range(TRIALS):
-            step = damped_step(found.near, damping)
+            step = geodesic_step(*parts, found.near, damping)
             if step.predicted <= SMALL_GAIN * found.cost or step.length <= _SMALL_STEP * size:
                 break
             trainable = self.coordinates.moved(state.trainable, step.change)

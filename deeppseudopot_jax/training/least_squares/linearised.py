@@ -42,7 +42,8 @@ class Linearised(NamedTuple):
     `rows` and `residuals` have the J^T J and J^T r of all residuals, but may be fewer. Where there
     are more of them than coordinates, `normal` is J^T J and both are None. `gradient` is half that
     of F, and `beside` what of it is not rows^T residuals: penalties, and rounding. `priors` are
-    those rows of J that know of the parameters alone.
+    those rows of J that know of the parameters alone. `bending` tells what becomes of the gradient
+    when the inputs of H bend: J^T J_u of every group; only beside `normal`.
     """
 
     rows: Float[Array, "row coordinate"] | None
@@ -52,6 +53,7 @@ class Linearised(NamedTuple):
     beside: Float[Array, " coordinate"]
     column_norms: Float[Array, " coordinate"]
     priors: Float[Array, "prior coordinate"]
+    bending: tuple[Float[Array, "_system coordinate _input"], ...] = ()
 
 
 @partial(jax.jit, static_argnames="side")
@@ -120,12 +122,13 @@ def linearised(
 
 
 class _Parts(NamedTuple):
-    """Rows with their residuals; J^T J of others as a matrix, and J^T r of all of them."""
+    """Rows with their residuals; J^T J of others as a matrix, J^T r and J^T J_u of all of them."""
 
     rows: Array
     residuals: Array
     normal: Array | None
     gradient: Array
+    bending: tuple[Array, ...] = ()
 
 
 def _all_rows(
@@ -160,11 +163,12 @@ def _summed(
     columns: Columns,
     side: Side,
 ) -> _Parts:
-    """Normal equations over the k-points, in the inputs of H or in the coordinates."""
+    """Products over the k-points, in the inputs of H or in the coordinates."""
     n_coordinates = others.by_step.shape[1]
     rows, residuals, other_rows = [], [], others.by_step.astype(jnp.float64)
     gradient = jnp.zeros(n_coordinates)
     normal = None if side == "inputs" else jnp.zeros((n_coordinates, n_coordinates))
+    bending, others_by_inputs = [], []
     for index, of_group in enumerate(of_levels):
         by_levels = jnp.moveaxis(others.by_levels[index], 0, 2)
         projected = None if side == "inputs" else inputs[index]
@@ -172,24 +176,31 @@ def _summed(
             lambda leaf: leaf.astype(jnp.float64),
             summed_rows(everywhere, index, states[index], of_group, by_levels, projected),
         )
-        if normal is not None:
-            normal += sums.normal.sum(axis=0)
-            gradient += sums.gradient.sum(axis=0)
-            change = sums.others.sum(axis=0)
-            other_rows = other_rows.at[: len(change)].add(change)
-            continue
         by_step = inputs[index].astype(jnp.float64)
-        gradient += jnp.einsum("su,sup->p", sums.gradient, by_step)
         change = jnp.einsum("sou,sup->op", sums.others, by_step)
         other_rows = other_rows.at[: len(change)].add(change)
+        others_by_inputs.append(sums.others)
+        if normal is not None:
+            normal += jnp.einsum("squ,sup->qp", sums.normal, by_step)
+            gradient += sums.gradient.sum(axis=0)
+            bending.append(sums.normal)
+            continue
+        gradient += jnp.einsum("su,sup->p", sums.gradient, by_step)
+        bending.append(jnp.einsum("sup,suv->spv", by_step, sums.normal))
         factors, found = jax.vmap(_factor)(sums.normal, sums.gradient, columns[index])
         chosen = jax.vmap(lambda matrix, rows: matrix[rows])(by_step, columns[index])
         rows.append((factors @ chosen).reshape(-1, n_coordinates))
         residuals.append(found.ravel())
+    known_by_levels = other_rows[: len(others.by_levels[0])]
+    bending = [
+        of_bands + jnp.einsum("op,sou->spu", known_by_levels, of_others)
+        for of_bands, of_others in zip(bending, others_by_inputs, strict=True)
+    ]
     other_residuals = others.residuals.astype(jnp.float64)
     all_rows = jnp.concatenate([*rows, other_rows])
     found = jnp.concatenate([*residuals, other_residuals])
-    return _Parts(all_rows, found, normal, gradient + other_rows.T @ other_residuals)
+    gradient += other_rows.T @ other_residuals
+    return _Parts(all_rows, found, normal, gradient, tuple(bending))
 
 
 @one_by_one_on_cpu
@@ -209,7 +220,7 @@ def _factor(normal: Array, gradient: Array, columns: Array) -> tuple[Array, Arra
 
 def _joined(parts: _Parts, penalty_gradient: Array, n_priors: int) -> Linearised:
     """The cost around some parameters; a square matrix where there are more rows than columns."""
-    rows, residuals, normal, gradient = parts
+    rows, residuals, normal, gradient, bending = parts
     gradient = gradient + penalty_gradient
     priors = rows[len(rows) - n_priors :]
     if normal is None and rows.shape[0] <= rows.shape[1]:
@@ -218,4 +229,4 @@ def _joined(parts: _Parts, penalty_gradient: Array, n_priors: int) -> Linearised
         return Linearised(rows, residuals, None, gradient, beside, norms, priors)
     whole = rows.T @ rows if normal is None else normal + rows.T @ rows
     norms = jnp.sqrt(jnp.diagonal(whole))
-    return Linearised(None, None, whole, gradient, gradient, norms, priors)
+    return Linearised(None, None, whole, gradient, gradient, norms, priors, bending)

@@ -18,6 +18,7 @@ Columns = tuple[Int[Array, "_system _column"], ...]
 def columns_of(problem: Problem) -> Columns:
     """The inputs of H that occur, for `linearised`."""
     counts = np.asarray(problem.composition)
+    n_coefficients = sum(channel.n_coefficients for channel in problem.channels.separable)
     found = []
     for group in problem.groups:
         n_shells, n_species = group.tables.shell_radii.shape[-1], counts.shape[1]
@@ -25,8 +26,7 @@ def columns_of(problem: Problem) -> Columns:
         present = np.argsort(-members, axis=1, kind="stable")[:, : (members > 0).sum(axis=1).max()]
         first = n_species * np.arange(n_shells)
         shells = (first[None, :, None] + present[:, None, :]).reshape(len(members), -1)
-        n_atoms = group.tables.atom_mask.shape[-1]
-        n_strengths = 3 * n_atoms if problem.channels.separable else 0
+        n_strengths = group.tables.atom_mask.shape[-1] * n_coefficients
         strengths = n_shells * n_species + np.arange(n_strengths)
         strengths = np.broadcast_to(strengths, (len(members), n_strengths))
         found.append(jnp.asarray(np.concatenate([shells, strengths], axis=1)))

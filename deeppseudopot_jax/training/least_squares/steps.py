@@ -63,14 +63,12 @@ def inputs_by_step(
 
     Those of form factors are taken q by q, so that a network is differentiated at one q at a time.
     """
-    gamma = problem.channels.long_range_gamma
 
     def form_factors(step: Array, q: Array) -> Array:
-        return v_of_q(problem.local, params_at(step), q[None], gamma)[0]
+        return _form_factors(problem, params_at(step), q[None])
 
     def strengths(step: Array, tables: SystemTables) -> Array:
-        found = scaled_strengths(tables, problem.channels, params_at(step), tables.volume)
-        return jnp.concatenate([jnp.zeros(0, problem.dtype), *(part.ravel() for part in found)])
+        return flat_strengths(problem, params_at(step), tables)
 
     def of_system(tables: SystemTables) -> Array:
         shells = jax.vmap(jax.jacrev(form_factors), (None, 0))(start, tables.shell_radii)
@@ -79,3 +77,42 @@ def inputs_by_step(
 
     found = tuple(jax.vmap(of_system)(group.tables) for group in problem.groups)
     return on_every_device(problem.groups, found)
+
+
+def inputs_bent(
+    problem: Problem, params_at: ParamsAt, direction: Float[Array, " coordinate"]
+) -> tuple[Float[Array, "_system _input"], ...]:
+    """The second derivatives of the inputs of H of every group along a step."""
+
+    def of_system(tables: SystemTables) -> Array:
+        def inputs(step: Array) -> Array:
+            params = params_at(step)
+            shells = _form_factors(problem, params, tables.shell_radii)
+            return jnp.concatenate([shells, flat_strengths(problem, params, tables)])
+
+        return bent(inputs, direction)
+
+    found = tuple(jax.vmap(of_system)(group.tables) for group in problem.groups)
+    return on_every_device(problem.groups, found)
+
+
+def bent(function: Callable[[Array], Array], direction: Float[Array, " coordinate"]) -> Array:
+    """The second derivative of a function of the step at zero, along a direction."""
+
+    def slope(step: Array) -> Array:
+        return jax.jvp(function, (step,), (direction,))[1]
+
+    return jax.jvp(slope, (jnp.zeros_like(direction),), (direction,))[1]
+
+
+def _form_factors(problem: Problem, params: Parameters, q: Float[Array, " shell"]) -> Array:
+    """Those of all species at some q, in one axis."""
+    return v_of_q(problem.local, params, q, problem.channels.long_range_gamma).ravel()
+
+
+def flat_strengths(
+    problem: Problem, params: Parameters, tables: SystemTables
+) -> Float[Array, " strength"]:
+    """The scaled strengths of all separable channels of a system, in one axis."""
+    found = scaled_strengths(tables, problem.channels, params, tables.volume)
+    return jnp.concatenate([jnp.zeros(0, problem.dtype), *(part.ravel() for part in found)])
