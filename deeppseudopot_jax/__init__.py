@@ -13,7 +13,16 @@ from deeppseudopot_jax.costs.choice import training_cost  # noqa: E402
 from deeppseudopot_jax.costs.interface import Cost, Evaluated  # noqa: E402
 from deeppseudopot_jax.eigensolvers.dense import dense  # noqa: E402
 from deeppseudopot_jax.eigensolvers.iterative import iterative  # noqa: E402
+from deeppseudopot_jax.errors import (  # noqa: E402
+    ClusterError,
+    InputError,
+    NumericalError,
+    ResultsError,
+    UnsupportedError,
+    UserError,
+)
 from deeppseudopot_jax.files.bundle.reader import read_bundle  # noqa: E402
+from deeppseudopot_jax.files.findings import BundleError  # noqa: E402
 from deeppseudopot_jax.initialise import initial_params  # noqa: E402
 from deeppseudopot_jax.observables.bands import energies, energies_at, form_factors  # noqa: E402
 from deeppseudopot_jax.observables.couplings import coupling_tables, couplings  # noqa: E402
@@ -30,13 +39,20 @@ loss = cost
 
 __all__ = [
     "Bundle",
+    "BundleError",
+    "ClusterError",
     "Cost",
     "DeformationTarget",
     "Evaluated",
+    "InputError",
+    "NumericalError",
     "Parameters",
     "Problem",
+    "ResultsError",
     "Settings",
     "SystemInput",
+    "UnsupportedError",
+    "UserError",
     "build_problem",
     "cost",
     "coupling_tables",

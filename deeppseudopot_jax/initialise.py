@@ -4,6 +4,7 @@ import jax
 import numpy as np
 from optax import ScaleByAdamState
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.parameters import N_COEFFICIENTS, Parameters, from_coefficients
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict
@@ -19,7 +20,7 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
     it, else from the class's own initialiser with the bundle's `seed`.
 
     Raises:
-        ValueError: if init_PPmodel.pth does not fit the model, or if the coefficients are the
+        InputError: if init_PPmodel.pth does not fit the model, or if the coefficients are the
             local potential and the bundle has no coefficient files.
     """
     n_species = len(problem.species)
@@ -31,7 +32,7 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
             else from_state_dict(model, bundle.model_state)
         )
     elif bundle.coefficients is None:
-        raise ValueError(
+        raise InputError(
             "the Zunger form needs its coefficients: init_<atom>Params.par is missing for "
             + ", ".join(problem.species)
         )
@@ -46,11 +47,11 @@ def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> Sca
     """Adam's count and moments of a network from init_AdamState.pth, which must be there.
 
     Raises:
-        ValueError: if the file does not hold the state of an Adam for this network.
+        InputError: if the file does not hold the state of an Adam for this network.
     """
     model = problem.local
     assert isinstance(model, NetworkModel) and bundle.optimizer_state is not None
     try:
         return from_torch_adam(model, params.local["params"], bundle.optimizer_state)
     except ValueError as error:
-        raise ValueError(f"init_AdamState.pth: {error}") from error
+        raise InputError(f"init_AdamState.pth: {error}") from error

@@ -15,6 +15,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from deeppseudopot_jax.errors import InputError
+
 SYSTEM, KPT, REPLICA = "system", "kpt", "replica"
 
 Tree = TypeVar("Tree")
@@ -63,10 +65,10 @@ def device_mesh(devices: Sequence[jax.Device], n_systems: int, replicas: int) ->
     """Devices in `n_systems` parts for systems, `replicas` for replicas, the rest for k-points.
 
     Raises:
-        ValueError: if these do not divide the number of devices.
+        InputError: if these do not divide the number of devices.
     """
     if len(devices) % (n_systems * replicas):
-        raise ValueError(
+        raise InputError(
             f"{len(devices)} devices cannot be split into {n_systems} parts for systems times "
             f"{replicas} for replicas"
         )

@@ -15,6 +15,7 @@ from deeppseudopot_jax.batching import SystemGroup, group_systems, laid_out
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.eigensolvers.interface import Solver
 from deeppseudopot_jax.eigensolvers.iterative import iterative
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.hamiltonian.assemble import Channels, SeparableChannel
 from deeppseudopot_jax.hamiltonian.nonlocal_ import nonlocal_channel
 from deeppseudopot_jax.hamiltonian.spin_orbit import spin_orbit_channel
@@ -126,7 +127,7 @@ def build_problem(
         solver: eigensolver for every k-point; `eigensolvers.dense.dense` is the reference.
 
     Raises:
-        ValueError: if `local` or `precision` is unknown, the model's options are incomplete, or a
+        InputError: if `local` or `precision` is unknown, the model's options are incomplete, or a
             basis is too small for the bands asked for.
     """
     problem: Problem = jax.tree.map(jnp.asarray, on_the_host(bundle, local, precision, solver))
@@ -143,7 +144,7 @@ def on_the_host(
     settings = bundle.settings
     model = local_model(bundle, local)
     if precision not in ("float64", "float32"):
-        raise ValueError(f"precision = {precision!r}: legal are 'float64' and 'float32'")
+        raise InputError(f"precision = {precision!r}: legal are 'float64' and 'float32'")
     dtype = jnp.dtype(precision)
     n_spin = 2 if settings.spin_orbit else 1
     tables, levels = [], []
@@ -154,7 +155,7 @@ def on_the_host(
         n_levels = system.n_bands if settings.spin_orbit else -(-system.n_bands // 2)
         available = n_spin * int(waves.mask.sum(axis=1).min())
         if n_levels > available:
-            raise ValueError(
+            raise InputError(
                 f"input_{system.index}.par: nBands = {system.n_bands} needs {n_levels} levels, but "
                 f"maxKE = {system.max_kinetic_energy} gives only {available} plane waves"
             )
@@ -195,7 +196,7 @@ def distribute(problem: Problem, replicas: int = 1) -> Problem:
         replicas: parts that the devices are split into for replicas, each with the whole problem.
 
     Raises:
-        ValueError: if `replicas` does not divide the number of devices.
+        InputError: if `replicas` does not divide the number of devices.
     """
     devices = jax.devices()
     if len(devices) == 1:
@@ -225,7 +226,7 @@ def local_model(bundle: Bundle, local: LocalName | None = None) -> LocalModel:
         return ZungerModel(n_species)
     if name == "network":
         return network_model(bundle.settings, n_species, _largest_difference(bundle))
-    raise ValueError(f"local = {local!r}: legal are 'network' and 'zunger'")
+    raise InputError(f"local = {local!r}: legal are 'network' and 'zunger'")
 
 
 def _largest_wave_vector(system: SystemInput) -> float:

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
-    ("units", "types", "settings", "stages", "numerics", "records"),
+    ("errors", "units", "types", "settings", "stages", "numerics", "records"),
     ("crystal", "basis", "parallel", "parameters", "symmetry_points", "k_path"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),

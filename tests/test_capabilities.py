@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 from samples import bundle_of, random_system
 
-from deeppseudopot_jax.run.checks.capabilities import (
-    UnsupportedError,
-    check_initialised,
-    check_supported,
-)
+from deeppseudopot_jax.errors import UnsupportedError
+from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_supported
 from deeppseudopot_jax.run.checks.idle import WHY_IDLE, remarks
 from deeppseudopot_jax.run.checks.plan import plan_of
 from deeppseudopot_jax.settings import Settings

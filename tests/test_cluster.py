@@ -2,7 +2,8 @@
 
 import pytest
 
-from deeppseudopot_jax.run.cluster import ClusterError, Place, place
+from deeppseudopot_jax.errors import ClusterError
+from deeppseudopot_jax.run.cluster import Place, place
 
 PLAIN = {"JAX_COORDINATOR_ADDRESS": "node1:1234", "JAX_NUM_PROCESSES": "4", "JAX_PROCESS_ID": "2"}
 OPEN_MPI = {

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deeppseudopot_jax.files.atomic import ResultsError, ResultsFolder, atomic_path
+from deeppseudopot_jax.errors import ResultsError
+from deeppseudopot_jax.files.atomic import ResultsFolder, atomic_path
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys

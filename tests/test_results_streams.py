@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.files.atomic import ResultsError
+from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.results.streams import Stream
 
 HEADER = "costs of replica 0\nin eV^2"

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from deeppseudopot_jax import build_problem, initial_params
 from deeppseudopot_jax.costs.choice import monte_carlo_cost
 from deeppseudopot_jax.costs.masses import mass_errors
-from deeppseudopot_jax.files.atomic import ResultsError
+from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.bundle import BundleError, read_bundle
 from deeppseudopot_jax.files.results.snapshots import SnapshotError
 from deeppseudopot_jax.montecarlo.chain import Chain

@@ -8,7 +8,8 @@ import bundle_samples
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.files.atomic import ResultsError, ResultsFolder
+from deeppseudopot_jax.errors import ResultsError
+from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.bundle import BundleError, read_bundle
 from deeppseudopot_jax.files.torch_pickle import read_state_dict
 from deeppseudopot_jax.montecarlo.chain import Chain

@@ -14,15 +14,13 @@ import numpy as np
 import pytest
 
 from deeppseudopot_jax import build_problem, initial_params
-from deeppseudopot_jax.files.atomic import ResultsError
+from deeppseudopot_jax.errors import NumericalError, ResultsError, UnsupportedError
 from deeppseudopot_jax.files.bundle import read_bundle
 from deeppseudopot_jax.files.results import figures
 from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict, write_checkpoint
 from deeppseudopot_jax.potentials.zunger import zunger_form
 from deeppseudopot_jax.run import session
-from deeppseudopot_jax.run.checks.capabilities import UnsupportedError
 from deeppseudopot_jax.run.outputs import Outputs, band_plot
-from deeppseudopot_jax.run.session import NumericalError
 from deeppseudopot_jax.run.stages import initial, training
 from deeppseudopot_jax.run.workflows import evaluate, run
 

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from deeppseudopot_jax.costs.interface import Bands, Cost, Evaluated, Needs, joined
 from deeppseudopot_jax.costs.penalties import penalties_of
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.observables.bands import energies
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem, Target
@@ -38,7 +39,7 @@ def cost(problem: Problem, params: Parameters) -> Float[Array, ""]:
     """Cost of the bands of every system (eV^2) plus the penalties that are switched on.
 
     Raises:
-        ValueError: if a system has no reference energies.
+        InputError: if a system has no reference energies.
     """
     return cost_of_bands(problem)(problem, params, Evaluated(energies(problem, params)))
 
@@ -83,10 +84,10 @@ def mean_gap_residuals(bands: Float[Array, "kpt band"], target: Target) -> Float
     """The same for the gaps E_(n+1)k - E_nk, weighted with the mean of their two weights.
 
     Raises:
-        ValueError: if there is one band only.
+        InputError: if there is one band only.
     """
     if target.n_bands < 2:
-        raise ValueError(f"{target.name}: optGaps needs two bands at least")
+        raise InputError(f"{target.name}: optGaps needs two bands at least")
     weights = 0.5 * (target.weights[:, 1:] + target.weights[:, :-1])
     errors = jnp.diff(band_errors(bands, target), axis=1)
     return jnp.sqrt(weights) * errors / _n_levels(target, target.n_bands - 1) ** 0.5
@@ -98,10 +99,10 @@ def band_errors(bands: Float[Array, "kpt band"], target: Target) -> Float[Array,
     With a `relative_band` both sets of energies are first taken relative to that band at each k.
 
     Raises:
-        ValueError: if there are no reference energies.
+        InputError: if there are no reference energies.
     """
     if target.reference is None:
-        raise ValueError(f"{target.name}: no reference energies, so there is nothing to fit")
+        raise InputError(f"{target.name}: no reference energies, so there is nothing to fit")
     reference = target.reference
     if target.relative_band is not None:
         bands = bands - bands[:, target.relative_band, None]

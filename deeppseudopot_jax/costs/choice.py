@@ -24,6 +24,7 @@ from deeppseudopot_jax.costs.interface import Cost, Penalty, Term
 from deeppseudopot_jax.costs.masses import mass_errors
 from deeppseudopot_jax.costs.penalties import LargeSpinOrbit, penalties_of
 from deeppseudopot_jax.costs.priors import priors_of
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle, MonteCarloOptions
 
@@ -72,7 +73,7 @@ def training_cost(bundle: Bundle, problem: Problem) -> Cost:
         problem: from `build_problem`.
 
     Raises:
-        ValueError: if a system has no reference energies, or a fit is asked for that nothing in the
+        InputError: if a system has no reference energies, or a fit is asked for that nothing in the
             bundle defines.
     """
     check_references(bundle)
@@ -90,7 +91,7 @@ def monte_carlo_cost(bundle: Bundle, options: MonteCarloOptions | None, problem:
         problem: from `build_problem`.
 
     Raises:
-        ValueError: if a fit is asked for that nothing in the bundle defines, or a system has no
+        InputError: if a fit is asked for that nothing in the bundle defines, or a system has no
             reference energies.
     """
     if not bundle.settings.trains_coefficients:
@@ -104,10 +105,10 @@ def monte_carlo_cost(bundle: Bundle, options: MonteCarloOptions | None, problem:
     if options.optimize_gaps:
         for system in bundle.systems:
             if system.n_bands < 2:
-                raise ValueError(f"input_{system.index}.par: optGaps = True needs two bands")
+                raise InputError(f"input_{system.index}.par: optGaps = True needs two bands")
     asked = asked_by_options(bundle, [options])
     if options.fit_masses and not asked.masses:
-        raise ValueError(
+        raise InputError(
             f"{options.file}: fitEffMass = True needs idxVB, idxCB and idxGap in an input_X.par"
         )
     measure = mean_gap_residuals if options.optimize_gaps else mean_band_residuals
@@ -119,11 +120,11 @@ def check_references(bundle: Bundle) -> None:
     """Refuse to fit a system without band energies.
 
     Raises:
-        ValueError: naming the file that is missing.
+        InputError: naming the file that is missing.
     """
     for system in bundle.systems:
         if system.reference_energies is None:
-            raise ValueError(f"expBandStruct_{system.index}.par is missing: nothing can be fitted")
+            raise InputError(f"expBandStruct_{system.index}.par is missing: nothing can be fitted")
 
 
 def _observables(

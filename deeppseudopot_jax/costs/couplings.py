@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from deeppseudopot_jax.costs.interface import Evaluated, Needs, joined
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.observables.couplings import (
     EDGES,
     CouplingTables,
@@ -84,7 +85,7 @@ def coupling_errors(
     """The term of the expCoupling files of those systems that have any, with their tables.
 
     Raises:
-        ValueError: if the q-points are missing or the gap is not named.
+        InputError: if the q-points are missing or the gap is not named.
     """
     chosen = [bundle.systems[i] for i in systems if bundle.systems[i].coupling_targets]
     return CouplingErrors(
@@ -97,7 +98,7 @@ def _coupling_fit(
 ) -> CouplingFit:
     q_points, q_weights = system.q_points, system.q_weights
     if q_points is None or q_weights is None:
-        raise ValueError(f"expCoupling_{system.index}.par needs qpoints_{system.index}.par")
+        raise InputError(f"expCoupling_{system.index}.par needs qpoints_{system.index}.par")
     shape = (len(q_points), len(EDGES), len(system.crystal.symbols), 3)
     values, given = np.zeros(shape), np.zeros(shape, bool)
     for target in system.coupling_targets:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from deeppseudopot_jax.costs.interface import Evaluated, Needs, joined
 from deeppseudopot_jax.crystal import reciprocal_lattice
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.observables.masses import neighbour_masses
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -53,7 +54,7 @@ def mass_errors(bundle: Bundle, problem: Problem, systems: Sequence[int]) -> Mas
     """The term of the masses that the reference bands of some systems have at `mass_points`.
 
     Raises:
-        ValueError: if a system has no reference bands, no neighbour of the gap, or flat bands.
+        InputError: if a system has no reference bands, no neighbour of the gap, or flat bands.
     """
     return MassErrors(tuple(_mass_fit(bundle.systems[i], i, problem.dtype) for i in systems))
 
@@ -61,15 +62,15 @@ def mass_errors(bundle: Bundle, problem: Problem, systems: Sequence[int]) -> Mas
 def _mass_fit(system: SystemInput, index: int, dtype: jnp.dtype) -> MassFit:
     points, valence, conduction = system.mass_points, system.valence_band, system.conduction_band
     if points is None or valence is None or conduction is None:
-        raise ValueError(f"input_{system.index}.par: masses need idxVB, idxCB and idxGap")
+        raise InputError(f"input_{system.index}.par: masses need idxVB, idxCB and idxGap")
     if len(system.k_points) < 2:
-        raise ValueError(f"kpoints_{system.index}.par: masses need a neighbour of the gap")
+        raise InputError(f"kpoints_{system.index}.par: masses need a neighbour of the gap")
     if system.reference_energies is None:
-        raise ValueError(f"expBandStruct_{system.index}.par is missing: there are no masses to fit")
+        raise InputError(f"expBandStruct_{system.index}.par is missing: there are no masses to fit")
     bands = valence, conduction
     at_edge, at_neighbour = system.reference_energies[list(points)][:, list(bands)]
     if not np.all(at_edge - at_neighbour):
-        raise ValueError(f"expBandStruct_{system.index}.par: the bands at the gap are flat")
+        raise InputError(f"expBandStruct_{system.index}.par: the bands at the gap are flat")
     step = np.subtract(*system.k_points[list(points)]) @ reciprocal_lattice(system.crystal.lattice)
     distance = jnp.asarray(np.linalg.norm(step), dtype)
     masses = neighbour_masses(

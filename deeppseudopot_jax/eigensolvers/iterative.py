@@ -10,6 +10,7 @@ from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.interface import FOR_RESULTS, Accuracy, Operator, States
 from deeppseudopot_jax.eigensolvers.lobpcg import lobpcg
 from deeppseudopot_jax.eigensolvers.preconditioner import low_part
+from deeppseudopot_jax.errors import InputError
 
 _SMALLEST_BASIS = 6
 """Rows per block vector below which a block method has no room: three blocks span the space."""
@@ -61,7 +62,7 @@ class Iterative:
         """The `n` lowest states and the spare ones.
 
         Raises:
-            ValueError: if `guess` is not what an earlier call for as many states returned.
+            InputError: if `guess` is not what an earlier call for as many states returned.
         """
         small = guess is None and operator.kinetic_energies().shape[0] <= self.dense_start_up_to
         if small or self._is_dense(operator, n):
@@ -70,7 +71,7 @@ class Iterative:
         shape = operator.kinetic_energies().shape[0], n + self.spare
         if guess is None or guess.preconditioner is None or guess.vectors.shape != shape:
             found = None if guess is None else guess.vectors.shape
-            raise ValueError(
+            raise InputError(
                 f"the guess has shape {found}; {n} states of this operator need {shape}"
             )
         limit = self.max_steps * accuracy.effort

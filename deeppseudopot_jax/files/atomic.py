@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deeppseudopot_jax.errors import ResultsError
+
 # What a killed run leaves: .<stem>.<pid>.part<suffix>
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.part(\.[^.]+)?")
-
-
-class ResultsError(Exception):
-    """The results folder cannot be used as asked; the message says what to do."""
 
 
 @contextmanager

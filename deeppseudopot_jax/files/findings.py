@@ -3,6 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from deeppseudopot_jax.errors import UserError
+
 _SHOWN_PER_FILE = 20
 
 
@@ -30,7 +32,7 @@ class Finding:
         return text
 
 
-class BundleError(Exception):
+class BundleError(UserError):
     """An inputs folder or file cannot be used; `problems` says why, file by file, line by line."""
 
     def __init__(self, problems: list[Finding], source: str = "") -> None:

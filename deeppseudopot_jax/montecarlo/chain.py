@@ -17,6 +17,7 @@ from deeppseudopot_jax.costs.choice import monte_carlo_cost
 from deeppseudopot_jax.costs.diagnosis import diagnosis
 from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.eigensolvers.interface import FOR_ENERGIES, States
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.montecarlo.delayed_acceptance import Anchor
 from deeppseudopot_jax.montecarlo.evaluation import BandEvaluation, Left, start_of
 from deeppseudopot_jax.montecarlo.interface import Move, Replica
@@ -90,7 +91,7 @@ class Chain:
         """All replicas at the same parameters; `near` are wave functions to start from.
 
         Raises:
-            ValueError: if the cost there is not finite.
+            InputError: if the cost there is not finite.
         """
         start = start_of(self.problem, params, None if self.mesh is not None else near)
         sampler = self._sampler_here(start.preconditioners)
@@ -98,7 +99,7 @@ class Chain:
             state = sampler.init(key, params, self._first(start), self.plan.schedule)
         except ValueError as error:
             why = diagnosis(self.problem, params, self.cost)
-            raise ValueError(f"{error}: {why}") from error
+            raise InputError(f"{error}: {why}") from error
         return self.placed(Running(state, start.preconditioners))
 
     def _first(self, start: Carried) -> Left:
@@ -137,7 +138,7 @@ class Chain:
         """`n_steps` more steps of every replica.
 
         Raises:
-            ValueError: if `n_steps` is not a multiple of the steps between swaps.
+            InputError: if `n_steps` is not a multiple of the steps between swaps.
         """
         done = int(running.state.step)
         parts = (*self._parts, running.preconditioners, self.keep, self.mesh)
@@ -217,7 +218,7 @@ def chains(
             not divide.
 
     Raises:
-        ValueError: if anything about them cannot work.
+        InputError: if anything about them cannot work.
     """
     keep = _all_nine if bundle.settings.trains_coefficients else _beside_a_network
     mesh = replica_mesh(bundle.settings.mc_replicas)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.montecarlo.constraints import neutral_directions
 from deeppseudopot_jax.montecarlo.interface import Proposal
 from deeppseudopot_jax.parameters import (
@@ -66,19 +67,19 @@ def step_sizes(
     spin-orbit, a8 unless `strain` says that the cost looks at deformed crystals.
 
     Raises:
-        ValueError: if there are not nine non-negative steps for every species, or nothing moves.
+        InputError: if there are not nine non-negative steps for every species, or nothing moves.
     """
     sizes = DEFAULT_FRACTION * np.abs(coefficients) if given is None else given
     if sizes.shape != coefficients.shape:
-        raise ValueError(
+        raise InputError(
             f"step sizes of shape {sizes.shape}: nine are needed for each of {', '.join(species)}"
         )
     if not (np.isfinite(sizes) & (sizes >= 0)).all():
-        raise ValueError("step sizes must be numbers >= 0")
+        raise InputError("step sizes must be numbers >= 0")
     idle = [] if spin_orbit else ["spin_orbit", "nonlocal"]
     sizes = sizes.copy()
     for channel in idle + ([] if strain else ["strain"]):
         sizes[:, COLUMNS[channel]] = 0.0
     if not sizes.any():
-        raise ValueError("every step size is 0, so nothing would move")
+        raise InputError("every step size is 0, so nothing would move")
     return sizes

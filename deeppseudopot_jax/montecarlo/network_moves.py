@@ -18,6 +18,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.montecarlo.interface import Proposal
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.records import record, static
@@ -116,15 +117,15 @@ def network_move(mode: int, eps: float, spin_orbit: bool, dtype: jnp.dtype) -> N
     """The move of `mc_perturb_mode`; without spin-orbit its coefficients stay where they are.
 
     Raises:
-        ValueError: if there is no such mode, eps is not positive, or nothing would move.
+        InputError: if there is no such mode, eps is not positive, or nothing would move.
     """
     if mode not in MODES:
-        raise ValueError(f"mc_perturb_mode = {mode}: legal are 1 to {max(MODES)}")
+        raise InputError(f"mc_perturb_mode = {mode}: legal are 1 to {max(MODES)}")
     if eps <= 0:
-        raise ValueError(f"mc_percentage = {eps:g}: it must be positive")
+        raise InputError(f"mc_percentage = {eps:g}: it must be positive")
     channels = tuple(
         (name, *how) for name, how in MODES[mode].items() if spin_orbit or name == "local"
     )
     if not channels:
-        raise ValueError(f"mc_perturb_mode = {mode} moves SO or NL coefficients: SObool is 0")
+        raise InputError(f"mc_perturb_mode = {mode} moves SO or NL coefficients: SObool is 0")
     return NetworkMove(jnp.asarray(eps, dtype), channels)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from deeppseudopot_jax.batching import replicas_together
 from deeppseudopot_jax.costs.interface import Cost
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.montecarlo.coefficient_moves import step_sizes, uniform_steps
 from deeppseudopot_jax.montecarlo.constraints import Constrained, spin_orbit_is_not_negative
 from deeppseudopot_jax.montecarlo.delayed_acceptance import DelayedAcceptance
@@ -56,7 +57,7 @@ def plans(bundle: Bundle) -> tuple[Plan, ...]:
     """The runs that a bundle asks for, to be done one after the other.
 
     Raises:
-        ValueError: if temperatures are missing or contradict each other, or a length is not a
+        InputError: if temperatures are missing or contradict each other, or a length is not a
             whole number of swap intervals.
     """
     options = bundle.monte_carlo_options if bundle.settings.trains_coefficients else ()
@@ -67,13 +68,13 @@ def make_move(bundle: Bundle, options: MonteCarloOptions | None, problem: Proble
     """The move of a run, constrained to a5 >= 0 where there is spin-orbit.
 
     Raises:
-        ValueError: if nothing would move, steps are bad, or an a5 is negative at the start.
+        InputError: if nothing would move, steps are bad, or an a5 is negative at the start.
     """
     settings = bundle.settings
     move: Move
     if settings.trains_coefficients:
         if bundle.coefficients is None:
-            raise ValueError("the moves of the Zunger form need its coefficients")
+            raise InputError("the moves of the Zunger form need its coefficients")
         deforms = settings.strain and options is not None and options.fit_deformation
         sizes = step_sizes(
             bundle.coefficients, bundle.step_sizes, bundle.species, settings.spin_orbit, deforms
@@ -89,7 +90,7 @@ def make_move(bundle: Bundle, options: MonteCarloOptions | None, problem: Proble
         return Constrained(move, (spin_orbit_is_not_negative,))
     a5 = bundle.coefficients[:, COLUMNS["spin_orbit"]]
     if (a5 < 0).any():
-        raise ValueError(
+        raise InputError(
             f"a5 = {a5} of {', '.join(bundle.species)}: Monte Carlo moves "
             "need spin-orbit strengths that are not negative"
         )
@@ -133,9 +134,9 @@ def _plan(bundle: Bundle, options: MonteCarloOptions | None) -> Plan:
         key, n_steps = f"{options.file}: totalIter", options.total_iterations
     swap_every = settings.mc_swap_every if settings.mc_replicas > 1 else 1
     if n_steps % swap_every:
-        raise ValueError(f"{key} = {n_steps} is no multiple of mc_swap_every = {swap_every}")
+        raise InputError(f"{key} = {n_steps} is no multiple of mc_swap_every = {swap_every}")
     if settings.mc_burn_in >= n_steps:
-        raise ValueError(f"mc_burn_in = {settings.mc_burn_in} leaves nothing of {key} = {n_steps}")
+        raise InputError(f"mc_burn_in = {settings.mc_burn_in} leaves nothing of {key} = {n_steps}")
     schedule = _ladder(settings, options) if settings.mc_replicas > 1 else _walker(bundle, options)
     return Plan(
         n_steps,
@@ -160,7 +161,7 @@ def _ladder(settings: Settings, options: MonteCarloOptions | None) -> Schedule:
     if options is not None:
         betas = betas or tuple(sorted(options.betas, reverse=True))
     if len(betas) not in (2, n):
-        raise ValueError(
+        raise InputError(
             f"mc_replicas = {n} needs mc_betas: the betas of all replicas, or those of the coldest "
             f"and the hottest; found {len(betas)}"
         )
@@ -174,5 +175,5 @@ def _ladder(settings: Settings, options: MonteCarloOptions | None) -> Schedule:
 
 def _required(value: Number | None, key: str) -> Number:
     if value is None:
-        raise ValueError(f"Monte Carlo needs the key {key}")
+        raise InputError(f"Monte Carlo needs the key {key}")
     return value

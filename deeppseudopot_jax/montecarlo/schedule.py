@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.montecarlo.interface import Temperature
 from deeppseudopot_jax.records import record, static
 
@@ -47,10 +48,10 @@ def alternating(
     """One walker: `steps[0]` steps at `betas[0]`, then `steps[1]` at `betas[1]`, over and over.
 
     Raises:
-        ValueError: if nothing is given, lengths differ or a number is not positive.
+        InputError: if nothing is given, lengths differ or a number is not positive.
     """
     if not len(betas) == len(steps) == len(step_factors):
-        raise ValueError(
+        raise InputError(
             f"{len(betas)} betas, {len(steps)} numbers of steps and {len(step_factors)} step "
             "factors: one of each is needed per temperature"
         )
@@ -63,14 +64,14 @@ def annealing(beta: float, rows: Sequence[Sequence[float]]) -> Schedule:
     """One walker: `beta` until the first of `rows` (iteration, beta); the last value holds.
 
     Raises:
-        ValueError: if an iteration is negative or does not ascend, or a beta is not positive.
+        InputError: if an iteration is negative or does not ascend, or a beta is not positive.
     """
     starts = [int(row[0]) for row in rows]
     betas = [float(row[1]) for row in rows]
     if not starts or starts[0] > 0:
         starts, betas = [0, *starts], [beta, *betas]
     if starts[0] < 0 or any(a >= b for a, b in pairwise(starts)):
-        raise ValueError(f"iterations {starts}: they must ascend from 0")
+        raise InputError(f"iterations {starts}: they must ascend from 0")
     return _schedule(starts, [betas], [[1.0] * len(betas)], None)
 
 
@@ -78,14 +79,14 @@ def ladder(betas: Sequence[float], step_factors: Sequence[float] | None = None) 
     """Several temperatures at once, coldest first; step factors are 1 by default.
 
     Raises:
-        ValueError: if there is no beta, one is not positive, or they do not descend.
+        InputError: if there is no beta, one is not positive, or they do not descend.
     """
     _check_positive("betas", betas)
     if any(a <= b for a, b in pairwise(betas)):
-        raise ValueError(f"betas {_spelled(betas)}: a ladder descends, the coldest first")
+        raise InputError(f"betas {_spelled(betas)}: a ladder descends, the coldest first")
     factors = [1.0] * len(betas) if step_factors is None else step_factors
     if len(factors) != len(betas):
-        raise ValueError(f"{len(betas)} betas and {len(factors)} step factors")
+        raise InputError(f"{len(betas)} betas and {len(factors)} step factors")
     return _schedule([0], [[beta] for beta in betas], [[factor] for factor in factors], None)
 
 
@@ -93,13 +94,13 @@ def geometric(first: float, last: float, n: int) -> list[float]:
     """`n` numbers from `first` to `last` with equal ratios.
 
     Raises:
-        ValueError: if `n` < 1, an end is not positive, or one number has two different ends.
+        InputError: if `n` < 1, an end is not positive, or one number has two different ends.
     """
     if n < 1:
-        raise ValueError(f"{n} replicas: at least one is needed")
+        raise InputError(f"{n} replicas: at least one is needed")
     _check_positive("ends", [first, last])
     if n == 1 and first != last:
-        raise ValueError(f"one replica cannot be at {first:g} and at {last:g}")
+        raise InputError(f"one replica cannot be at {first:g} and at {last:g}")
     inner = np.geomspace(first, last, n)[1:-1]
     return [first, *map(float, inner), last][:n]
 
@@ -124,9 +125,9 @@ def _schedule(
 
 def _check_positive(name: str, values: Sequence[float]) -> None:
     if not len(values):
-        raise ValueError(f"there are no {name}")
+        raise InputError(f"there are no {name}")
     if not all(np.isfinite(value) and value > 0 for value in values):
-        raise ValueError(f"{name} {_spelled(values)}: every one must be positive")
+        raise InputError(f"{name} {_spelled(values)}: every one must be positive")
 
 
 def _spelled(values: Sequence[float]) -> str:

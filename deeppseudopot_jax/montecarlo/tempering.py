@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.montecarlo.interface import Kernel, Replica
 from deeppseudopot_jax.montecarlo.population import Best, History, walk
 from deeppseudopot_jax.montecarlo.schedule import Schedule
@@ -87,11 +88,11 @@ class Tempering:
         """All replicas at the same start, replica r on rung r.
 
         Raises:
-            ValueError: if the cost there, or anything else of the start, is not finite.
+            InputError: if the cost there, or anything else of the start, is not finite.
         """
         schedule, one = self.start(params, aux, schedule)
         if not _is_finite(one):
-            raise ValueError("the start of a Monte Carlo run has no finite cost")
+            raise InputError("the start of a Monte Carlo run has no finite cost")
         return spread_out(key, one, schedule)
 
     def start(self, params: Any, aux: Any, schedule: Schedule) -> tuple[Schedule, Replica]:
@@ -174,11 +175,11 @@ def run_chunk(sampler: Tempering, state: State, n_steps: int) -> tuple[State, Wi
     replica, ...), the others (window, ...).
 
     Raises:
-        ValueError: if `n_steps` is not a multiple of the steps between swaps.
+        InputError: if `n_steps` is not a multiple of the steps between swaps.
     """
     windows, rest = divmod(n_steps, sampler.swap_every)
     if rest:
-        raise ValueError(f"{n_steps} steps are no whole windows of {sampler.swap_every} steps")
+        raise InputError(f"{n_steps} steps are no whole windows of {sampler.swap_every} steps")
 
     def window(state: State, _: None) -> tuple[State, WindowInfo]:
         return sampler.step(jax.random.fold_in(state.key, state.step), state)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.eigensolvers.hellmann_feynman import lowest_states
 from deeppseudopot_jax.eigensolvers.interface import Solver
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.hamiltonian.assemble import AtK, hamiltonian_at
 from deeppseudopot_jax.observables.hamiltonians import (
     at_every_k,
@@ -100,12 +101,12 @@ def energies_at(
 
     Raises:
         IndexError: if there is no such system.
-        ValueError: if `basis_sphere = kG` and `k_points` is given: those bases belong to k-points.
+        InputError: if `basis_sphere = kG` and `k_points` is given: those bases belong to k-points.
     """
     group = alone(problem, system_index)
     target = problem.targets[system_index]
     if k_points is not None and group.tables.own_sets:
-        raise ValueError("with basis_sphere = kG the energies exist at the system's own k-points")
+        raise InputError("with basis_sphere = kG the energies exist at the system's own k-points")
     n_k = target.n_k
     if k_points is not None:
         n_k = len(k_points)

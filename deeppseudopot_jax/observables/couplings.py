@@ -15,6 +15,7 @@ from deeppseudopot_jax.eigensolvers.response import (
     resolve,
     window_size,
 )
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
 from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
 from deeppseudopot_jax.numerics import pad_rows
@@ -74,11 +75,11 @@ def coupling_tables(
         q_points: fractional.
 
     Raises:
-        ValueError: if input_X.par does not name the band edges and the gap k-point.
+        InputError: if input_X.par does not name the band edges and the gap k-point.
     """
     gap, bands = system.gap_k_point, (system.valence_band, system.conduction_band)
     if gap is None or bands[0] is None or bands[1] is None:
-        raise ValueError(f"input_{system.index}.par: couplings need idxVB, idxCB and idxGap")
+        raise InputError(f"input_{system.index}.par: couplings need idxVB, idxCB and idxGap")
     k_points = [system.k_points[gap], *(_scattered(system, gap, q) for q in q_points)]
     waves = plane_waves(
         system.crystal, system.max_kinetic_energy, settings.basis_sphere, np.array(k_points)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.observables.points import listed_energies
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -18,14 +19,14 @@ def deformation_rows(system: SystemInput) -> tuple[DeformationTarget, ...]:
     """The rows of expDefPot_X.par; its old form is two states at the gap, 1 % expansion, weight 1.
 
     Raises:
-        ValueError: if the old form meets an input_X.par that does not name the gap.
+        InputError: if the old form meets an input_X.par that does not name the gap.
     """
     targets = system.deformation_targets
     if not isinstance(targets, GapDeformationTargets):
         return targets
     k, bands = system.gap_k_point, (system.valence_band, system.conduction_band)
     if k is None or None in bands:
-        raise ValueError(
+        raise InputError(
             f"input_{system.index}.par: the two-line form of expDefPot_{system.index}.par needs "
             "the keys idxVB, idxCB and idxGap"
         )

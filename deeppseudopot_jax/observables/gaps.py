@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.observables.bands import energies_at, in_order
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -24,13 +25,13 @@ def gap(
 
     Raises:
         IndexError: if there is no such system or k-point.
-        ValueError: if input_X.par does not name the band edges.
+        InputError: if input_X.par does not name the band edges.
     """
     if not 0 <= system_index < len(problem.targets):
         raise IndexError(f"system {system_index}: legal are 0 to {len(problem.targets) - 1}")
     target = problem.targets[system_index]
     if target.valence_band is None or target.conduction_band is None:
-        raise ValueError(f"input_{system_index}.par: a gap needs the keys idxVB and idxCB")
+        raise InputError(f"input_{system_index}.par: a gap needs the keys idxVB and idxCB")
     if k_point is not None and not 0 <= k_point < target.n_k:
         raise IndexError(f"k_point {k_point}: system {system_index} has 0 to {target.n_k - 1}")
     bands = in_order(energies_at(problem, params, system_index), target)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.potentials.catalogue import (
     CATALOGUE,
     ENVELOPES,
@@ -138,19 +139,19 @@ def network_model(settings: Settings, n_species: int, largest_q: float) -> Netwo
     """The model that NN_config.par asks for; splines end at `largest_q` (Bohr^-1).
 
     Raises:
-        ValueError: if the class is unknown, an option it needs is missing or `scale` does not
+        InputError: if the class is unknown, an option it needs is missing or `scale` does not
             have one number per species.
     """
     if settings.model not in CATALOGUE:
-        raise ValueError(f"PPmodel = {settings.model}: legal are {', '.join(sorted(CATALOGUE))}")
+        raise InputError(f"PPmodel = {settings.model}: legal are {', '.join(sorted(CATALOGUE))}")
     spec = CATALOGUE[settings.model]
     values = {name: getattr(settings, name) for name in spec.needs}
     for name, value in values.items():
         if value is None:
             key = Settings.model_fields[name].alias
-            raise ValueError(f"PPmodel = {settings.model} needs the key {key}")
+            raise InputError(f"PPmodel = {settings.model} needs the key {key}")
     if "scale" in spec.needs and len(values["scale"]) != n_species:
-        raise ValueError(
+        raise InputError(
             f"PPmodel_scale has {len(values['scale'])} numbers for {n_species} species"
         )
     if spec.features == "splines":

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.potentials.networks import NetworkModel
 
 _SAME = 1e-6
@@ -22,7 +23,7 @@ def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
     """Flax variables from a PyTorch state dict.
 
     Raises:
-        ValueError: naming every key that is missing, left over or of the wrong shape, and knots or
+        InputError: naming every key that is missing, left over or of the wrong shape, and knots or
             frequencies that are not those of the model.
     """
     linear, norm = _names(model)
@@ -65,7 +66,7 @@ def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
     problems += [f"{key} is not part of {model.name}" for key in remaining]
     if problems:
         layers = " ".join(str(width) for width in (model.features.n, *model.widths))
-        raise ValueError(
+        raise InputError(
             f"the weights do not fit PPmodel = {model.name} with layers {layers}: "
             + "; ".join(problems)
         )

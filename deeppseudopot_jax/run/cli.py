@@ -8,15 +8,13 @@ from typing import Annotated
 import jax
 import typer
 
-from deeppseudopot_jax.files.atomic import ResultsError
+from deeppseudopot_jax.errors import ClusterError, NumericalError, ResultsError, UnsupportedError
 from deeppseudopot_jax.files.findings import BundleError
 from deeppseudopot_jax.files.results.painter import Beside
 from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run import workflows
-from deeppseudopot_jax.run.checks.capabilities import UnsupportedError
-from deeppseudopot_jax.run.cluster import ClusterError, is_first, join
+from deeppseudopot_jax.run.cluster import is_first, join
 from deeppseudopot_jax.run.compilation import keep_compiled_programs
-from deeppseudopot_jax.run.session import NumericalError
 
 app = typer.Typer(
     help="Semi-empirical pseudopotentials fitted to band structures.",

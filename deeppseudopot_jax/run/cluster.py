@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import jax
 from jax.experimental import multihost_utils
 
+from deeppseudopot_jax.errors import ClusterError
+
 _ADDRESS = "JAX_COORDINATOR_ADDRESS"
-
-
-class ClusterError(Exception):
-    """The processes of a run cannot find together; the message says what to set."""
 
 
 @dataclass(frozen=True)

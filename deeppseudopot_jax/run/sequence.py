@@ -6,7 +6,8 @@ before. Without the key `stages` a run is a single stage.
 
 from dataclasses import dataclass, replace
 
-from deeppseudopot_jax.files.atomic import ResultsError, ResultsFolder
+from deeppseudopot_jax.errors import ResultsError
+from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.problem import Precision, Problem
 from deeppseudopot_jax.run.checks.plan import RunPlan, plan_of

@@ -13,6 +13,7 @@ from jaxtyping import Array
 from deeppseudopot_jax.costs.bands import held_out_cost
 from deeppseudopot_jax.costs.diagnosis import k_points_not_found, potential_failure
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
+from deeppseudopot_jax.errors import NumericalError
 from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.observables.band_errors import aligned, fitted_levels, rms_error
 from deeppseudopot_jax.observables.evaluation import Carried, evaluate_bands
@@ -24,10 +25,6 @@ from deeppseudopot_jax.run.compilation import Ahead
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.types import Bundle
-
-
-class NumericalError(Exception):
-    """A cost or energy is not finite; the message says where and why."""
 
 
 @dataclass(frozen=True, eq=False)

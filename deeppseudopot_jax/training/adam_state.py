@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from optax import OptState, ScaleByAdamState, ScaleByScheduleState
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict, to_state_dict
 
@@ -64,7 +65,7 @@ def from_torch_adam(model: NetworkModel, parameters: dict, state: dict) -> Scale
     parameter without an entry, which PyTorch never moved, gets zeros.
 
     Raises:
-        ValueError: if `state` is no Adam state, or one of other parameters.
+        InputError: if `state` is no Adam state, or one of other parameters.
     """
     shapes = {name: value.shape for name, value in _by_name(model, parameters).items()}
     try:
@@ -76,14 +77,14 @@ def from_torch_adam(model: NetworkModel, parameters: dict, state: dict) -> Scale
             for key in ("exp_avg", "exp_avg_sq")
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"the optimizer state is not one of Adam: {error!r}") from error
+        raise InputError(f"the optimizer state is not one of Adam: {error!r}") from error
     if len(indices) != len(shapes):
-        raise ValueError(
+        raise InputError(
             f"the optimizer state has {len(indices)} parameters, PPmodel = {model.name} "
             f"has {len(shapes)}"
         )
     if len(steps) > 1:
-        raise ValueError(f"the parameters of the optimizer state differ in steps: {sorted(steps)}")
+        raise InputError(f"the parameters of the optimizer state differ in steps: {sorted(steps)}")
     mu, nu = (
         _like(model, parameters, dict(zip(shapes, indices, strict=True)), moment)
         for moment in (means, squares)
@@ -106,7 +107,7 @@ def _like(
         zeros = np.zeros_like(state[name])
         state[name] = moments.get(index, zeros)
         if state[name].shape != zeros.shape:
-            raise ValueError(
+            raise InputError(
                 f"the optimizer state has shape {state[name].shape} for {name}, expected "
                 f"{zeros.shape}"
             )

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.settings import Settings
 
 
@@ -38,10 +39,10 @@ def make_optimizer(
     """The optimiser of gradient training; its long-range updates keep every system neutral.
 
     Raises:
-        ValueError: if the optimiser is not implemented or the learning-rate keys are missing.
+        InputError: if the optimiser is not implemented or the learning-rate keys are missing.
     """
     if settings.optimizer not in OPTIMIZERS:
-        raise ValueError(
+        raise InputError(
             f"optimizer = {settings.optimizer}: implemented are {', '.join(OPTIMIZERS)}"
         )
     if (
@@ -49,7 +50,7 @@ def make_optimizer(
         or settings.scheduler_gamma is None
         or settings.scheduler_step is None
     ):
-        raise ValueError("training needs optimizer_lr, scheduler_gamma and schedulerStep")
+        raise InputError("training needs optimizer_lr, scheduler_gamma and schedulerStep")
     schedule = staircase(settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step)
     return optax.chain(
         OPTIMIZERS[settings.optimizer](settings),

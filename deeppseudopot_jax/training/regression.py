@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.optimizers import scale_by_adam, staircase
@@ -55,7 +56,7 @@ def fit_curves(
     for, which is a single stage of one epoch; else they are trained.
 
     Raises:
-        ValueError: if a key of the fit is missing.
+        InputError: if a key of the fit is missing.
     """
     if model.spec.linear:
         return iter([_solved(model, variables, curves)])
@@ -148,7 +149,7 @@ def _training_of(model: NetworkModel, curves: Curves, settings: Settings) -> _Tr
     rate, gamma = settings.init_learning_rate, settings.init_scheduler_gamma
     every = settings.init_plot_every
     if rate is None or gamma is None or every is None:
-        raise ValueError("fitting the initial potential needs its lr, gamma and plotEvery keys")
+        raise InputError("fitting the initial potential needs its lr, gamma and plotEvery keys")
     optimizer = optax.chain(
         _OPTIMIZERS[settings.init_optimizer](),
         optax.scale_by_learning_rate(staircase(rate, gamma, every)),

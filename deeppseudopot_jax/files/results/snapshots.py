@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeppseudopot_jax.files.atomic import ResultsError, atomic_path
+from deeppseudopot_jax.errors import ResultsError
+from deeppseudopot_jax.files.atomic import atomic_path
 
 _HEADER = "snapshot"
 _FORMAT = "deeppseudopot_jax snapshot 1"

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import ArrayLike
 
-from deeppseudopot_jax.files.atomic import ResultsError, atomic_path
+from deeppseudopot_jax.errors import ResultsError
+from deeppseudopot_jax.files.atomic import atomic_path
 
 _REMEDY = "put the file of that run back, or start the run anew"
 

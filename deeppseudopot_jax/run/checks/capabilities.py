@@ -3,12 +3,9 @@
 What has no effect on a run is named by `idle`.
 """
 
+from deeppseudopot_jax.errors import UnsupportedError
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.training.loop import AVAILABLE
-
-
-class UnsupportedError(Exception):
-    """The bundle depends on something that is not implemented; the message lists all of it."""
 
 
 def check_supported(plan: RunPlan) -> None:

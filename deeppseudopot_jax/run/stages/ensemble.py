@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from deeppseudopot_jax.errors import NumericalError
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG, Spread
-from deeppseudopot_jax.run.session import NumericalError, Session, Solved
+from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.run.stages.initial import Initial, target_curves
 from deeppseudopot_jax.training.ensemble.members import fit_members
 from deeppseudopot_jax.training.least_squares.coordinates import coordinates_of

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
+from deeppseudopot_jax.errors import NumericalError
 from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.parameters import COLUMNS, Parameters
 from deeppseudopot_jax.potentials.long_range import long_range_tail
@@ -13,7 +14,7 @@ from deeppseudopot_jax.potentials.zunger import zunger_form
 from deeppseudopot_jax.problem import local_model, with_local
 from deeppseudopot_jax.run.checks.plan import Start
 from deeppseudopot_jax.run.outputs import PDF, PDF_AND_PNG, CostRow
-from deeppseudopot_jax.run.session import NumericalError, Session, Solved
+from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.training.regression import Curves, analytic_curves, fit_curves
 
 _FIT_POINTS = 2001

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from optax import OptState
 
+from deeppseudopot_jax.errors import NumericalError
 from deeppseudopot_jax.initialise import initial_moments
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG, CostRow, Outputs
-from deeppseudopot_jax.run.session import NumericalError, Session, Solved, spelled
+from deeppseudopot_jax.run.session import Session, Solved, spelled
 from deeppseudopot_jax.run.stages.describe import describe_fit
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.adam_state import adam_moments, replace_adam_moments

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deeppseudopot_jax.errors import NumericalError
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.montecarlo.diagnostics import rates
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG
-from deeppseudopot_jax.run.session import NumericalError, Session, Solved
+from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.run.stages.sampling.facts import chain_facts
 from deeppseudopot_jax.run.stages.sampling.files import ChainFiles
 from deeppseudopot_jax.run.stages.sampling.rows import RowMaker, Rows
