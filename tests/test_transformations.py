@@ -11,7 +11,6 @@ from numpy.testing import assert_allclose
 from samples import bundle_of, random_system
 
 import deeppseudopot_jax as dp
-from deeppseudopot_jax.types import CouplingTarget
 
 ON_THE_HOST = {"read_bundle", "build_problem", "initial_params", "training_cost"}
 ROWS = (
@@ -33,15 +32,10 @@ def evaluated_cost(problem, params, cost):
 @pytest.fixture(scope="module")
 def case():
     rng = np.random.default_rng(21)
-    coupling = CouplingTarget(0, "Ga", "x", "vb", np.array([0.3]))
-    system = random_system(
-        rng, ("Ga", "As"), **EDGES, fit_deformation=True, fit_masses=True, fit_couplings=True,
-        deformation_targets=ROWS, coupling_targets=(coupling,),
-        q_points=np.array([[0.3, 0.1, 0.0]]), q_weights=np.ones(1),
-    )  # fmt: skip
+    system = random_system(rng, ("Ga", "As"), **EDGES, fit_masses=True)
     bundle = bundle_of(rng, system)
     problem = dp.build_problem(bundle, solver=dp.dense)
-    tables = dp.coupling_tables(problem, bundle.settings, system, system.q_points)
+    tables = dp.coupling_tables(problem, bundle.settings, system, jnp.array([[0.3, 0.1, 0.0]]))
     calls = {
         "energies": (dp.energies, ()),
         "energies_at": (dp.energies_at, (0, K_POINTS, STRAIN)),
@@ -69,43 +63,50 @@ def test_these_are_the_functions_of_the_readme():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_all_transformations(case, name):
-    """Plain, jitted with every argument traced, and value and gradient of a batch in one."""
+    """Jitted with all arguments traced, and the values and gradients of a batch in one program."""
     problem, params, calls = case
     function, arguments = calls[name]
     jitted = jax.jit(function)
-    plain = jax.tree.leaves(function(problem, params, *arguments))
-    for found, expected in zip(
-        jax.tree.leaves(jitted(problem, params, *arguments)), plain, strict=True
-    ):
-        assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-        assert np.isfinite(expected).all()
+
+    def moved(distance):
+        return jax.tree.map(lambda leaf: leaf * (1.0 + distance), params)
 
     def total(params):
         found = jax.tree.leaves(function(problem, params, *arguments))
-        return sum(jnp.sum(jnp.arctan(leaf)) for leaf in found)
+        return sum(jnp.sum(jnp.arctan(leaf)) for leaf in found), found
 
-    def along(distance):
-        moved = jax.tree.map(lambda leaf: leaf * (1.0 + distance), params)
-        found = jax.tree.leaves(jitted(problem, moved, *arguments))
-        return sum(float(jnp.sum(jnp.arctan(leaf))) for leaf in found), moved
+    def total_along(distance):
+        found = jax.tree.leaves(jitted(problem, moved(distance), *arguments))
+        return sum(np.sum(np.arctan(leaf)) for leaf in found)
 
-    (below, _), (above, _), (there, moved) = along(-STEP), along(STEP), along(0.01)
-    both = jax.tree.map(lambda *leaves: jnp.stack(leaves), params, moved)
-    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(total)))(both)
-    here = sum(np.sum(np.arctan(leaf)) for leaf in plain)
-    assert_allclose(values, [here, there], rtol=1e-12, atol=1e-12)
-    slope = sum(
-        jnp.vdot(leaf, change[0])
-        for leaf, change in zip(jax.tree.leaves(params), jax.tree.leaves(slopes), strict=True)
-    )
-    assert_allclose(slope, (above - below) / (2.0 * STEP), rtol=1e-5, atol=1e-6)
+    pair = params, moved(0.01)
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
+    gradients, values = jax.jit(jax.vmap(jax.grad(total, has_aux=True)))(batch)
+    for member, of_member in enumerate(pair):
+        found = jax.tree.leaves(jitted(problem, of_member, *arguments))
+        for leaf, of_batch in zip(found, values, strict=True):
+            assert np.isfinite(leaf).all()
+            assert_allclose(leaf, of_batch[member], rtol=1e-12, atol=1e-12)
+    pairs = zip(jax.tree.leaves(params), jax.tree.leaves(gradients), strict=True)
+    slope = sum(jnp.vdot(leaf, change[0]) for leaf, change in pairs)
+    expected = (total_along(STEP) - total_along(-STEP)) / (2.0 * STEP)
+    assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["form_factors", "gap"])
+def test_plain_calls_give_what_jitted_ones_give(case, name):
+    problem, params, calls = case
+    function, arguments = calls[name]
+    expected = function(problem, params, *arguments)
+    found = jax.jit(function)(problem, params, *arguments)
+    assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_k_points_are_a_batch(case):
     problem, params, _ = case
-    together = dp.energies_at(problem, params, 0, K_POINTS)
-    one_by_one = jax.vmap(lambda k: dp.energies_at(problem, params, 0, k[None])[0])(K_POINTS)
-    assert_allclose(one_by_one, together, atol=1e-12)
+    at = lambda k: dp.energies_at(problem, params, 0, k[None], STRAIN)[0]  # noqa: E731
+    together = jax.jit(dp.energies_at)(problem, params, 0, K_POINTS, STRAIN)
+    assert_allclose(jax.jit(jax.vmap(at))(K_POINTS), together, atol=1e-12)
 
 
 def test_a_traced_system_is_one_of_all_or_nothing():
@@ -116,17 +117,22 @@ def test_a_traced_system_is_one_of_all_or_nothing():
     params = dp.initial_params(bundle, problem)
     assert len(problem.groups) == 2
     gaps = jax.jit(jax.vmap(dp.gap, (None, None, 0)))(problem, params, jnp.arange(-1, 3))
-    expected = [np.nan, *(dp.gap(problem, params, system) for system in (0, 1)), np.nan]
+    bands = jax.jit(dp.energies)(problem, params)
+    expected = [np.nan, *(float(found[0, 4] - found[0, 3]) for found in bands), np.nan]
     assert_allclose(gaps, expected, rtol=1e-12)
 
 
 def test_traced_indices_out_of_range_give_no_numbers(case):
     problem, params, _ = case
     masses = jax.jit(dp.effective_masses)
-    some = masses(problem, params, 0, 1, (0, 6, -1), DIRECTION)
-    assert np.isfinite(some).tolist() == [True, False, False]
-    assert np.isnan(masses(problem, params, 0, 2, (0, 1, 3), DIRECTION)).all()
-    assert np.isnan(masses(problem, params, 0, 1, (0, 1, 3), 0.0 * DIRECTION)).all()
+    for k_point, bands, found in (
+        (1, (0, 6), [True, False]),
+        (1, (-1, 5), [False, True]),
+        (2, (0, 3), [False, False]),
+    ):
+        values = masses(problem, params, 0, k_point, bands, DIRECTION)
+        assert np.isfinite(values).tolist() == found
+    assert np.isnan(masses(problem, params, 0, 1, (0, 3), 0.0 * DIRECTION)).all()
 
 
 def test_systems_of_several_shapes_need_a_static_index():

@@ -144,15 +144,12 @@ def _require_state(name: str, state: Any, given: Given) -> None:
 
 def _require_like(name: str, found: Any, legal: Any) -> None:
     """Raise unless `found` has the arrays of `legal`, a pytree of shapes."""
-    shapes = dict(_leaves(name, legal))
-    leaves = dict(_leaves(name, found))
-    for path in (*shapes, *leaves):
-        if path not in leaves:
-            there = ", ".join(leaves) or described(found)
-            raise refuse(name, there, ", ".join(shapes))
-        if path not in shapes:
-            raise refuse(path, described(leaves[path]), ", ".join(shapes) or "nothing")
-        require_shape(path, leaves[path], shapes[path].shape)
+    shapes, leaves = dict(_leaves(name, legal)), dict(_leaves(name, found))
+    if shapes.keys() != leaves.keys():
+        there = ", ".join(leaves) or described(found)
+        raise refuse(name, there, ", ".join(shapes) or "nothing")
+    for path, shape in shapes.items():
+        require_shape(path, leaves[path], shape.shape)
 
 
 def _leaves(name: str, tree: Any) -> Iterator[tuple[str, Any]]:

@@ -110,7 +110,10 @@ def _tables_of_problem(name: str, tables: Any, given: Mapping[str, Any]) -> None
     q_points=_static_vectors,
 )
 def coupling_tables(
-    problem: Problem, settings: Settings, system: SystemInput, q_points: Float[np.ndarray, "q 3"]
+    problem: Problem,
+    settings: Settings,
+    system: SystemInput,
+    q_points: Float[np.ndarray, "q 3"] | Float[Array, "q 3"],
 ) -> CouplingTables:
     """Tables for the couplings at the gap of a system.
 

@@ -34,7 +34,7 @@ from deeppseudopot_jax.types import Bundle
 Content = TypeVar("Content")
 
 
-@checked(folder=kind(str, PathLike), purpose=one_of(*get_args(Purpose)))
+@checked(folder=kind(str, PathLike), purpose=one_of(*get_args(Purpose)), models=kind(Mapping))
 def read_bundle(
     folder: Path | str,
     purpose: Purpose = "run",
@@ -49,7 +49,7 @@ def read_bundle(
         models: the legal values of PPmodel and, per model, the settings it needs.
 
     Raises:
-        InputError: if `purpose` is none of these, or `folder` is no path.
+        InputError: if an argument is of another kind, or `purpose` none of these.
         BundleError: listing all that is missing, illegal or contradictory in any of the files.
     """
     findings = Findings()
