@@ -195,6 +195,8 @@ def test_a_cost_looks_at_the_bands(legal):
         for function in (cost, cost.values):
             with pytest.raises(dp.InputError, match=message):
                 function(legal["problem"], legal["params"], dp.Evaluated(bands))
+    with pytest.raises(dp.InputError, match="params: found a dict"):
+        cost.values(legal["problem"], {}, dp.Evaluated([jnp.zeros((2, 6))]))
 
 
 def test_the_arrays_of_a_bundle_belong_together(legal):

@@ -133,6 +133,8 @@ def test_traced_indices_out_of_range_give_no_numbers(case):
         values = masses(problem, params, 0, k_point, bands, DIRECTION)
         assert np.isfinite(values).tolist() == found
     assert np.isnan(masses(problem, params, 0, 1, (0, 3), 0.0 * DIRECTION)).all()
+    unknown = jax.tree.map(lambda leaf: jnp.nan * leaf, params)
+    assert np.isnan(masses(problem, unknown, 0, 1, (0, 3), DIRECTION)).all()
 
 
 def test_systems_of_several_shapes_need_a_static_index():

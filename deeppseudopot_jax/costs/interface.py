@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.arguments import checked, described, refuse, require_list, require_shape
+from deeppseudopot_jax.observables.arguments import a_problem, fitting_parameters
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
@@ -60,11 +61,13 @@ class Penalty(Protocol):
 
 
 def _of_problem(name: str, evaluated: Any, given: Mapping[str, Any]) -> None:
-    """What is evaluated has the bands of every system, where a term needs them."""
+    """Problem, parameters and bands belong together, where a term needs bands."""
     if not isinstance(evaluated, Evaluated):
         raise refuse(name, described(evaluated), "an Evaluated(bands)")
     if all(term.needs == "parameters" for term in given["self"].terms):
         return
+    a_problem("problem", given["problem"], given)
+    fitting_parameters("params", given["params"], given)
     bands, targets = evaluated.bands, given["problem"].targets
     legal = f"a list of {len(targets)} arrays, the bands of every system"
     require_list(f"{name}.bands", bands, legal)
@@ -103,7 +106,7 @@ class Cost:
         """What every term and penalty adds.
 
         Raises:
-            InputError: if a term needs bands, and `evaluated` does not have those of the problem.
+            InputError: if a term needs bands, and bands or parameters are not the problem's.
         """
         squares = [jnp.sum(term.residuals(problem, params, evaluated) ** 2) for term in self.terms]
         return jnp.stack([*squares, *(p.value(problem, params) for p in self.penalties)])
