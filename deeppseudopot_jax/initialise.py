@@ -4,7 +4,9 @@ import jax
 import numpy as np
 from optax import ScaleByAdamState
 
+from deeppseudopot_jax.arguments import checked
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.observables.arguments import a_bundle, of_bundle
 from deeppseudopot_jax.parameters import N_COEFFICIENTS, Parameters, from_coefficients
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict
@@ -13,6 +15,7 @@ from deeppseudopot_jax.training.adam_state import from_torch_adam
 from deeppseudopot_jax.types import Bundle
 
 
+@checked(bundle=a_bundle, problem=of_bundle)
 def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
     """The parameter pytree a run starts from, before any fit to Zunger or tabulated curves.
 
@@ -20,8 +23,9 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
     it, else from the class's own initialiser with the bundle's `seed`.
 
     Raises:
-        InputError: if init_PPmodel.pth does not fit the model, or if the coefficients are the
-            local potential and the bundle has no coefficient files.
+        InputError: if init_PPmodel.pth does not fit the model, if the coefficients are the local
+            potential and the bundle has no coefficient files, or if bundle and problem differ in
+            species, k-points or bands.
     """
     n_species = len(problem.species)
     model = problem.local

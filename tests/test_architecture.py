@@ -8,7 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
-    ("errors", "units", "types", "settings", "stages", "numerics", "records"),
+    ("errors", "arguments", "bundle_arguments", "units", "types", "settings", "stages", "numerics",
+     "records"),
     ("crystal", "basis", "parallel", "parameters", "symmetry_points", "k_path"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
@@ -17,7 +18,7 @@ LAYERS = (
     ("files",),
     # "" is the package itself: whoever imports its public names stands above all of them.
     ("", "run", "__main__"),
-)
+)  # fmt: skip
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 FIRST_WITH_FILES = LAYER_OF["files"]
 FORBIDDEN_CALLS = {"open", "print", "input"}

@@ -1,11 +1,13 @@
 """An inputs folder, read into one Bundle; nothing is written, all problems are told at once."""
 
 from collections.abc import Callable, Collection, Mapping
+from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 
+from deeppseudopot_jax.arguments import checked, kind, one_of
 from deeppseudopot_jax.files.bundle.coefficients import (
     read_coefficients,
     read_step_sizes,
@@ -32,6 +34,7 @@ from deeppseudopot_jax.types import Bundle
 Content = TypeVar("Content")
 
 
+@checked(folder=kind(str, PathLike), purpose=one_of(*get_args(Purpose)))
 def read_bundle(
     folder: Path | str,
     purpose: Purpose = "run",
@@ -46,6 +49,7 @@ def read_bundle(
         models: the legal values of PPmodel and, per model, the settings it needs.
 
     Raises:
+        InputError: if `purpose` is none of these, or `folder` is no path.
         BundleError: listing all that is missing, illegal or contradictory in any of the files.
     """
     findings = Findings()
