@@ -67,7 +67,7 @@ def read_beta_schedule(
     name = config.values.mc_beta_schedule
     if name is None:
         return None
-    if not (folder.root / name).is_file():
+    if not (folder.root / name).exists():
         config.problem(
             "mc_beta_schedule names no file",
             "mc_beta_schedule",

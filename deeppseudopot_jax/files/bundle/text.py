@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from deeppseudopot_jax.files.findings import Findings
+from deeppseudopot_jax.files.findings import BundleError, Findings
+from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -73,9 +74,9 @@ class Table:
 def read_document(path: Path, findings: Findings) -> Document | None:
     """The lines of a UTF-8 file; None, with a problem, where it cannot be read as text."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        findings.problem(path.name, f"cannot be read: {error.strerror}")
+        raw = read_regular(path, TEXT_LIMIT)
+    except BundleError as error:
+        findings.problems.extend(error.problems)
         return None
     try:
         text = raw.decode("utf-8-sig")
