@@ -40,7 +40,7 @@ def open_regular(path: Path, limit: int) -> Iterator[BinaryIO]:
         BundleError: if it is no regular file, too large, or cannot be read.
     """
     try:
-        status = os.stat(path)  # before opening: to open a pipe is to wait for its writer
+        status = path.stat()  # before opening: to open a pipe is to wait for its writer
         _check(path, status, limit)
         with path.open("rb") as file:
             yield file
