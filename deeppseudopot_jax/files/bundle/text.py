@@ -16,6 +16,12 @@ from jaxtyping import Float
 from deeppseudopot_jax.files.findings import BundleError, Findings
 from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
 
+LARGEST_FRACTION = 4.0
+"""Of coordinates in units of lattice vectors: what is farther out is a slip, and loses digits."""
+
+FRACTIONS = f"{-LARGEST_FRACTION:g} to {LARGEST_FRACTION:g}, in units of the lattice vectors"
+RECIPROCAL_FRACTIONS = FRACTIONS.replace("the", "the reciprocal")
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
