@@ -69,9 +69,8 @@ def _read_lattice(document: Document, sections: dict[str, list[Line]]) -> np.nda
     cell = _read_cell(document, sections.get("cell"))
     if scale is None or cell is None:
         return None
-    with np.errstate(over="ignore"):
-        lattice = scale * cell
-        lengths = np.linalg.norm(lattice, axis=1)
+    lattice = scale * cell
+    lengths = np.linalg.norm(lattice, axis=1)
     good = True
     for row, length in zip(sections["cell"], lengths, strict=True):
         if not _SHORTEST <= length <= _LONGEST:

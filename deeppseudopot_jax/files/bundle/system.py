@@ -12,6 +12,7 @@ from deeppseudopot_jax.files.bundle.deformation import read_deformation_targets
 from deeppseudopot_jax.files.bundle.folder import InputsFolder
 from deeppseudopot_jax.files.bundle.input_keys import (
     InputKeys,
+    check_band_count,
     check_below,
     read_input_keys,
     require_gap,
@@ -70,6 +71,8 @@ def read_system(
     n_k_of_fit = shape.n_k if purpose == "run" else None
     if keys is not None:
         check_below(keys, "gap_k_point", "k-points", n_k_of_fit)
+    if crystal is not None and keys is not None:
+        check_band_count(keys, crystal)
     check_below(config, "relative_band", f"nBands of input_{index}.par", shape.n_bands)
 
     order_document = folder.optional(f"kpoints_{index}_orderMatrix.par")
