@@ -33,7 +33,7 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
         local: dict | None = (
             model.init(jax.random.key(bundle.settings.seed), problem.dtype)
             if bundle.model_state is None
-            else from_state_dict(model, bundle.model_state)
+            else _restored(model, bundle.model_state)
         )
     elif bundle.coefficients is None:
         raise InputError(
@@ -45,6 +45,14 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
     rest = np.zeros((n_species, N_COEFFICIENTS))
     rows = rest if bundle.coefficients is None else bundle.coefficients
     return from_coefficients(rows, problem.dtype, local)
+
+
+def _restored(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
+    """The variables that init_PPmodel.pth holds; whatever does not fit names that file."""
+    try:
+        return from_state_dict(model, state)
+    except InputError as error:
+        raise InputError(f"init_PPmodel.pth: {error}") from error
 
 
 def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> ScaleByAdamState:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deeppseudopot_jax.stages import (
     NO_NETWORK,
@@ -20,11 +20,19 @@ from deeppseudopot_jax.stages import (
     wrong_with,
 )
 
-NonNegativeInt = Annotated[int, Field(ge=0)]
+LARGEST_COUNT = 2**31 - 1
+"""Of what is counted: counters of compiled programs have 32 bits."""
+
+PositiveInt = Annotated[int, Field(gt=0, le=LARGEST_COUNT)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+GridSize = Annotated[int, Field(ge=2, le=LARGEST_COUNT)]
+GridEnd = Annotated[float, Field(gt=0, le=1e6)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-NumberOfKnots = Annotated[int, Field(ge=3)]  # with fewer no spline of degree 3 ends smoothly
+# With fewer knots no spline of degree 3 ends smoothly.
+NumberOfKnots = Annotated[int, Field(ge=3, le=LARGEST_COUNT)]
 
 OptimizerName = Literal[
     "adam", "sgd", "lm", "asgd", "lbfgs", "adadelta", "adagrad", "adamw", "sparseadam", "adamax",
@@ -106,12 +114,12 @@ class Settings(BaseModel):
     patience: PositiveInt | None = Field(None, alias="patience")
     ensemble_size: PositiveInt = Field(1, alias="ensemble_size")
     ensemble_spread: PositiveFloat = Field(0.1, alias="ensemble_spread")
-    perturb_every: Annotated[int, Field(ge=-1)] = Field(-1, alias="perturbEvery")
+    perturb_every: Annotated[int, Field(ge=-1, le=LARGEST_COUNT)] = Field(-1, alias="perturbEvery")
     pre_adjust_moves: NonNegativeInt = Field(0, alias="pre_adjust_moves")
     pre_adjust_step_size: PositiveFloat | None = Field(None, alias="pre_adjust_stepSize")
 
     # held out of the fit
-    validation_k: Annotated[int, Field(ge=2)] | None = Field(None, alias="validation_k")
+    validation_k: GridSize | None = Field(None, alias="validation_k")
     validation_systems: tuple[NonNegativeInt, ...] = Field((), alias="validation_systems")
 
     # Monte Carlo
@@ -134,11 +142,11 @@ class Settings(BaseModel):
 
     # basis, randomness, output grids
     basis_sphere: Literal["G", "G_full", "kG"] = Field("G", alias="basis_sphere")
-    seed: NonNegativeInt = Field(0, alias="seed")
-    q_max: PositiveFloat = Field(20.0, alias="qmax")
-    n_q: Annotated[int, Field(ge=2)] = Field(2048, alias="nQGrid")
-    n_r: Annotated[int, Field(ge=2)] = Field(2048, alias="nRGrid")
-    r_max: PositiveFloat = Field(25.0, alias="Rmax")
+    seed: Seed = Field(0, alias="seed")
+    q_max: GridEnd = Field(20.0, alias="qmax")
+    n_q: GridSize = Field(2048, alias="nQGrid")
+    n_r: GridSize = Field(2048, alias="nRGrid")
+    r_max: GridEnd = Field(25.0, alias="Rmax")
 
     @property
     def trains_coefficients(self) -> bool:

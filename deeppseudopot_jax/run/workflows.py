@@ -13,6 +13,7 @@ from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_supported
 from deeppseudopot_jax.run.checks.idle import remarks
 from deeppseudopot_jax.run.checks.plan import plan_of
+from deeppseudopot_jax.run.checks.resources import check_resources
 from deeppseudopot_jax.run.cluster import is_first, wait_for_all
 from deeppseudopot_jax.run.handover import outcome_of
 from deeppseudopot_jax.run.outputs import Outputs
@@ -72,10 +73,11 @@ def run(
         check_supported(stage.plan)
     if resume:
         check_resumable(stages)
+    needs = check_resources([stage.plan for stage in stages], precision)
     tables = tables_of(bundle, precision)
     for later in stages[1:]:  # What does not fit must not be found after hours of the first one.
         prepare(later.plan, tables)
-    notes = (*bundle.notes, *remarks(*(stage.plan for stage in stages)))
+    notes = (*bundle.notes, *needs, *remarks(*(stage.plan for stage in stages)))
     titles: list[str] = []
     outcome = None
     painter = painter or Here()
@@ -118,9 +120,10 @@ def evaluate(
     plan = plan_of(read_bundle(inputs, purpose="eval"), purpose="eval")
     check_supported(plan)
     check_initialised(plan)
+    needs = check_resources([plan], precision)
     prepared = prepare(plan, tables_of(plan.bundle, precision))
     with _session(prepared, folder, painter or Here(), "eval.log") as session:
-        describe(session, (*plan.bundle.notes, *remarks(plan)))
+        describe(session, (*plan.bundle.notes, *needs, *remarks(plan)))
         params = load(session)
         with session.report.first_time("bands"):
             solved = session.solved(params)

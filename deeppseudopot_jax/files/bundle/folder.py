@@ -33,8 +33,8 @@ class InputsFolder:
         if not root.is_dir():
             what = "is not a folder" if root.exists() else "does not exist"
             raise BundleError([Finding(str(root), what, legal="an inputs folder")])
-        names = frozenset(path.name for path in root.iterdir() if not path.is_dir())
-        return cls(root, findings, names)
+        # Folders too: one under the name of an input is a problem, not the absence of it.
+        return cls(root, findings, frozenset(path.name for path in root.iterdir()))
 
     def path(self, name: str) -> Path | None:
         """The file `name` if it is there; from now on the name counts as legal."""

@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from deeppseudopot_jax.files.bundle.key_value import KeyFile, read_keys
 from deeppseudopot_jax.files.bundle.text import Document
-from deeppseudopot_jax.settings import NonNegativeInt, PositiveFloat
-from deeppseudopot_jax.types import PlotRange
+from deeppseudopot_jax.resources import largest_basis
+from deeppseudopot_jax.settings import NonNegativeInt, PositiveFloat, PositiveInt
+from deeppseudopot_jax.types import Crystal, PlotRange
+
+MOST_BANDS = 10**5
+"""Matrices of so many rows take 160 GB."""
 
 _PLOT = PlotRange()
 
@@ -58,6 +62,24 @@ def read_input_keys(document: Document) -> KeyFile[InputKeys]:
     if values.fit_masses:
         require_gap(keys, "fit_eff_masses = 1")
     return keys
+
+
+def check_band_count(keys: KeyFile[InputKeys], crystal: Crystal) -> None:
+    """There cannot be more bands than levels of the plane waves in the box around the sphere.
+
+    How many are in the sphere itself is known once the basis is built.
+    """
+    n_bands, energy = keys.values.n_bands, keys.values.max_kinetic_energy
+    if n_bands is None or energy is None:
+        return
+    most = 2.0 * largest_basis(crystal.lattice, energy)
+    if n_bands > min(most, MOST_BANDS):
+        keys.problem(
+            "there are not so many bands",
+            "n_bands",
+            found=str(n_bands),
+            legal=f"less than {min(most, MOST_BANDS):.0f} (maxKE = {energy:g})",
+        )
 
 
 def require_gap(keys: KeyFile[InputKeys], reason: str) -> None:

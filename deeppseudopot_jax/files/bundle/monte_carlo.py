@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from deeppseudopot_jax.files.bundle.coefficients import check_ascending
 from deeppseudopot_jax.files.bundle.folder import InputsFolder
 from deeppseudopot_jax.files.bundle.key_value import TRUE_OR_FALSE, KeyFile, read_keys
 from deeppseudopot_jax.files.bundle.text import read_document, read_table
 from deeppseudopot_jax.files.findings import Findings
-from deeppseudopot_jax.settings import PositiveFloat, Settings
+from deeppseudopot_jax.settings import PositiveFloat, PositiveInt, Settings
 from deeppseudopot_jax.types import MonteCarloOptions, SystemInput
 
 
@@ -67,7 +67,7 @@ def read_beta_schedule(
     name = config.values.mc_beta_schedule
     if name is None:
         return None
-    if not (folder.root / name).is_file():
+    if not (folder.root / name).exists():
         config.problem(
             "mc_beta_schedule names no file",
             "mc_beta_schedule",

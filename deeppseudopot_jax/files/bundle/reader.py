@@ -25,8 +25,9 @@ from deeppseudopot_jax.files.bundle.purpose import Purpose, without_fits
 from deeppseudopot_jax.files.bundle.stages import check_starts, note_unused_moments
 from deeppseudopot_jax.files.bundle.system import read_system
 from deeppseudopot_jax.files.bundle.validation import check_validation_systems, hold_out
+from deeppseudopot_jax.files.bundle.weights import check_weights
 from deeppseudopot_jax.files.findings import BundleError, Findings
-from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict
+from deeppseudopot_jax.files.torch_pickle import read_optimizer_state, read_state_dict
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.stages import spelled
 from deeppseudopot_jax.types import Bundle
@@ -81,6 +82,7 @@ def read_bundle(
     species = tuple(sorted({symbol for system in systems for symbol in system.crystal.symbols}))
     if systems and len(systems) == n_systems:
         _check_scale(config, species)
+        check_weights(config.values, systems, options, findings)
         systems = hold_out(config, systems, options)
         check_options(options, [s for s in systems if s.is_fitted.any()], findings)
         reason = _coefficients_needed_by(inputs, config.values)
@@ -122,13 +124,7 @@ def _read_checkpoints(
     model_state = _attempt(inputs.findings, read_state_dict, model)
     if optimizer is None:
         return model_state, None
-    state = _attempt(inputs.findings, read_checkpoint, optimizer)
-    if isinstance(state, dict):
-        return model_state, state
-    if state is not None:
-        found, legal = type(state).__name__, "a dict (optimizer.state_dict())"
-        inputs.findings.problem(optimizer.name, "is no optimizer state", found=found, legal=legal)
-    return model_state, None
+    return model_state, _attempt(inputs.findings, read_optimizer_state, optimizer)
 
 
 def _attempt(findings: Findings, reader: Callable[[Path], Content], path: Path) -> Content | None:
