@@ -14,7 +14,7 @@ from deeppseudopot_jax.run.outputs import PDF_AND_PNG, CostRow, Outputs
 from deeppseudopot_jax.run.session import Session, Solved, spelled
 from deeppseudopot_jax.run.stages.describe import describe_fit
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.training.adam_state import adam_moments, replace_adam_moments
+from deeppseudopot_jax.training.adam_state import replace_adam_moments
 from deeppseudopot_jax.training.loop import Epoch, train
 
 
@@ -167,18 +167,7 @@ def _restore_adam(session: Session, params: Parameters) -> Callable[[OptState], 
     if not session.plan.restores_moments:
         return lambda state: state
     found = initial_moments(session.bundle, session.problem, params)
-    others = session.plan.trained_channels[1:]
+    others = [name for name in session.plan.trained_channels if name not in found]
     fresh = f"; those of {', '.join(others)} start from zero" if others else ""
     session.report.line(f"Adam starts from the moments of init_AdamState.pth{fresh}")
-
-    def restore(state: OptState) -> OptState:
-        moments = adam_moments(state)
-        assert moments is not None  # `initial_moments` finds some for Adam only
-        merged = moments._replace(
-            count=found.count,
-            mu={**moments.mu, "local": found.mu},
-            nu={**moments.nu, "local": found.nu},
-        )
-        return replace_adam_moments(state, merged)
-
-    return restore
+    return lambda state: replace_adam_moments(state, found)

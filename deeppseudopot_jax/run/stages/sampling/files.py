@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.results.snapshots import read_snapshot, write_snapshot
 from deeppseudopot_jax.files.results.streams import Stream
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
@@ -68,7 +69,8 @@ class ChainFiles:
         """The state in the checkpoint of a folder, its tables cut back to it; None without one.
 
         Raises:
-            ResultsError: if the checkpoint or a table does not belong to this run.
+            ResultsError: if the checkpoint or a table does not belong to this run, or if that has
+                fewer steps than are done.
         """
         path = folder / f"{self._prefix}mc_checkpoint.npz"
         if not path.exists():
@@ -77,6 +79,12 @@ class ChainFiles:
         tree = {"running": _without_key_type(like), "sizes": sizes}
         found = read_snapshot(path, tree, self._facts)
         running: Running = found["running"]
+        done, plan = int(running.state.step), self._chain.plan
+        if done > plan.n_steps:
+            raise ResultsError(
+                f"{path} is that of {done} steps, {plan.length_key} = {plan.n_steps}: "
+                f"legal is {done} or more"
+            )
         if self._outputs.folder is not None:
             self._streams = {
                 name: Stream.reopened(self._path(f"{name}.dat"), int(found["sizes"][name]), *table)

@@ -13,9 +13,9 @@ from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.montecarlo.diagnostics import rates
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.run.facts import chain_facts
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG
 from deeppseudopot_jax.run.session import Session, Solved
-from deeppseudopot_jax.run.stages.sampling.facts import chain_facts
 from deeppseudopot_jax.run.stages.sampling.files import ChainFiles
 from deeppseudopot_jax.run.stages.sampling.rows import RowMaker, Rows
 
@@ -51,7 +51,7 @@ class _Run:
     def __init__(self, session: Session, chain: Chain, prefix: str, index: int) -> None:
         self._session, self._chain, self._prefix = session, chain, prefix
         self._index = index
-        facts = chain_facts(session.bundle, chain)
+        facts = chain_facts(session.plan, chain.plan.options, chain.problem.precision)
         self._files = ChainFiles(session.outputs, chain, prefix, facts)
         self._written = float("inf")  # lowest cost in best_*
         self._failures = 0
