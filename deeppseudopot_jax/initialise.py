@@ -53,5 +53,5 @@ def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> Sca
     assert isinstance(model, NetworkModel) and bundle.optimizer_state is not None
     try:
         return from_torch_adam(model, params.local["params"], bundle.optimizer_state)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"init_AdamState.pth: {error}") from error

@@ -1,10 +1,13 @@
 """What a user sees of a run: a log file of plain lines, and live progress on a terminal."""
 
 import os
+import sys
 import time
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -19,6 +22,7 @@ from rich.progress import (
 from deeppseudopot_jax.run.compilation import counted
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
+_LOGGED = "the traceback is in "
 
 
 class Report:
@@ -32,7 +36,9 @@ class Report:
 
         None is for all processes but the first.
         """
-        self.console = Console(highlight=False, quiet=log_file is None)
+        stdout: Any = sys.stdout and _Losable(sys.stdout)
+        self.console = Console(file=stdout, highlight=False, quiet=log_file is None)
+        self._path = log_file
         self._file = (log_file or Path(os.devnull)).open(
             "a" if goes_on else "w", encoding="utf-8", buffering=1
         )
@@ -40,13 +46,20 @@ class Report:
 
     def line(self, text: str) -> None:
         """One line (or several) for terminal and log."""
-        self.console.print(text, markup=False, soft_wrap=True)
         self.log(text)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def log(self, text: str) -> None:
         """A line for the log file alone, stamped with the seconds since the start."""
         elapsed = time.perf_counter() - self._start
         self._file.write(f"[{elapsed:9.2f} s] {text}\n")
+
+    def failure(self, error: BaseException) -> None:
+        """What ends the run, with its traceback; `logged_in` finds out where that is."""
+        text = "".join(traceback.format_exception(error))
+        self.log(f"ended by an error\n{text}")
+        if self._path is not None:
+            error.add_note(f"{_LOGGED}{self._path}")
 
     @contextmanager
     def first_time(self, what: str) -> Iterator[None]:
@@ -77,6 +90,47 @@ class Report:
     def close(self) -> None:
         """Close the log file."""
         self._file.close()
+
+
+def logged_in(error: BaseException) -> str | None:
+    """The log that has the traceback of an error; None where no run had begun."""
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(_LOGGED)]
+    return notes[0].removeprefix(_LOGGED) if notes else None
+
+
+class _Losable:
+    """The standard output, which a run does without where nobody reads it any more.
+
+    A pipe can be closed, a terminal hung up, a disk full: what follows is in the log alone.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, or lose it."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return self._lost(len(text))
+
+    def flush(self) -> None:
+        """Write what is pending, or lose it."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._lost(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _lost(self, size: int) -> int:
+        # Whatever Python still holds for the stream must find a place when it ends.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        return size
 
 
 class Counter:

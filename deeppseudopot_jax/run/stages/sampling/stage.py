@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeppseudopot_jax.errors import NumericalError
+from deeppseudopot_jax.errors import InputError, NumericalError
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.montecarlo.diagnostics import rates
 from deeppseudopot_jax.parallel import on_host
@@ -79,7 +79,7 @@ class _Run:
         key = jax.random.fold_in(jax.random.key(seed), self._index)
         try:
             running = self._chain.begin(key, start.params, start.carried)
-        except ValueError as error:
+        except InputError as error:
             raise NumericalError(str(error)) from error
         name = f" by {plan.options.file}" if plan.options else ""
         report.line(
