@@ -1,11 +1,14 @@
 """The command line in this process: what it tells of itself, and how it ends."""
 
 import os
+import re
 from fnmatch import fnmatch
+from io import StringIO
 
 import bundle_samples
 import jax
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from deeppseudopot_jax.errors import InputError
@@ -96,6 +99,22 @@ def test_a_closed_pipe_does_not_end_a_run(monkeypatch, tmp_path):
         report.close()
     log = (tmp_path / "run.log").read_text()
     assert "] first\n" in log and "counting: 2/2" in log and log.endswith("] second\n")
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+def test_progress_fits_the_terminal(tmp_path, width):
+    report = Report(tmp_path / "run.log")
+    shown = StringIO()
+    report.console = Console(file=shown, force_terminal=True, width=width, color_system=None)
+    with report.progress("Monte Carlo", 123456) as counter:
+        counter.update(300, "lowest cost 0.0123456 eV^2")
+        counter.update(301, "lowest cost 0.0123456 eV^2")
+    report.close()
+    lines = re.split("[\r\n]+", re.sub(r"\x1b\[[0-9?]*[a-zA-Z]", "", shown.getvalue()))
+    assert max(map(len, lines)) <= width and "\N{HORIZONTAL ELLIPSIS}" not in shown.getvalue()
+    last = [line for line in lines if line.strip()][-1]
+    assert "301/123456" in last and ("left" in last) == (width >= 40)
+    assert ("lowest cost 0.0123456 eV^2" in last) == (width >= 80)
 
 
 def test_it_tells_its_version_and_completes_words(command):

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,15 +15,18 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from deeppseudopot_jax.run.compilation import counted
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
 _LOGGED = "the traceback is in "
+_BAR = 30
 
 
 class Report:
@@ -73,14 +77,7 @@ class Report:
     def progress(self, title: str, total: int) -> Iterator["Counter"]:
         """A counter of `total` steps: a live bar on a terminal, plain lines in the log."""
         with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("remaining"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[remark]}"),
+            *_columns(self.console.width, title, total),
             console=self.console,
             disable=not self.console.is_terminal,
             transient=True,
@@ -90,6 +87,27 @@ class Report:
     def close(self) -> None:
         """Close the log file."""
         self._file.close()
+
+
+def _columns(width: int, title: str, total: int) -> list[ProgressColumn]:
+    """What of a counter fits on a line: first how far it is, then what matters less."""
+    digits = 2 * len(str(total)) + 1
+    found: list[tuple[int, ProgressColumn]] = []
+    for place, size, make in (
+        (2, digits, MofNCompleteColumn),
+        (4, len("100:00:00"), TimeRemainingColumn),
+        (0, len(title), partial(TextColumn, "{task.description}")),
+        (5, len("left"), partial(TextColumn, "left")),
+        (6, len("lowest cost 0.0123456 eV^2"), partial(TextColumn, "{task.fields[remark]}")),
+        (3, len("1000.00/s"), partial(TextColumn, "{task.fields[rate]}")),
+        (1, _BAR, partial(BarColumn, _BAR)),
+        (7, len("100:00:00"), TimeElapsedColumn),
+    ):
+        if size > width:
+            break
+        width -= size + 1
+        found.append((place, make(table_column=Column(width=size, no_wrap=True))))
+    return [column for _, column in sorted(found, key=lambda each: each[0])]
 
 
 def logged_in(error: BaseException) -> str | None:
