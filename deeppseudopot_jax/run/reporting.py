@@ -99,7 +99,7 @@ def _columns(width: int, title: str, total: int) -> list[ProgressColumn]:
         (0, len(title), partial(TextColumn, "{task.description}")),
         (5, len("left"), partial(TextColumn, "left")),
         (6, len("lowest cost 0.0123456 eV^2"), partial(TextColumn, "{task.fields[remark]}")),
-        (3, len("1000.00/s"), partial(TextColumn, "{task.fields[rate]}")),
+        (3, len("1000.0 s each"), partial(TextColumn, "{task.fields[rate]}")),
         (1, _BAR, partial(BarColumn, _BAR)),
         (7, len("100:00:00"), TimeElapsedColumn),
     ):
