@@ -1,5 +1,6 @@
 """The command line in this process: what it tells of itself, and how it ends."""
 
+import errno
 import os
 import re
 from fnmatch import fnmatch
@@ -62,6 +63,34 @@ def test_a_mistake_in_a_run_is_in_its_log(command, monkeypatch, tmp_path):
     assert "TypeError: no such thing" in errors and errors.endswith(f" {results / 'run.log'}\n")
     assert "Traceback" in (results / "run.log").read_text()
     assert not list(results.glob("traceback*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: 9 GB"), "not enough memory"),
+        (PermissionError(errno.EACCES, "Permission denied", "here"), "Permission denied: here"),
+    ],
+)
+def test_what_the_machine_refuses_is_no_mistake(command, monkeypatch, tmp_path, error, text):
+    monkeypatch.setattr(workflows, "run", raises(error))
+    code, _, errors = command("run", tmp_path, tmp_path / "results")
+    assert code == 71 and text in errors and errors.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_names_that_are_too_long_are_told_in_one_line(command, tmp_path, place):
+    inputs = bundle_samples.write(tmp_path / "inputs", NN_config=ZERO)
+    paths = [inputs, tmp_path / "results", inputs]
+    paths[place] = tmp_path / ("a" * 300)
+    code, _, errors = command("eval", *paths[:2], "--potential", paths[2])
+    assert (
+        code == (1 if place == 1 else 71)
+        and "File name too long" in errors
+        and errors.count("\n") == 1
+    )
 
 
 def test_what_a_user_can_mend_has_its_own_code_and_no_traceback(command, monkeypatch, tmp_path):

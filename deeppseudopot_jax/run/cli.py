@@ -15,7 +15,7 @@ from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run import workflows
 from deeppseudopot_jax.run.cluster import find_devices, is_first, join
 from deeppseudopot_jax.run.compilation import keep_compiled_programs
-from deeppseudopot_jax.run.mistakes import MISTAKE, told
+from deeppseudopot_jax.run.mistakes import told
 from deeppseudopot_jax.run.stages.describe import version
 
 KEYS = {
@@ -133,7 +133,7 @@ def _guarded(
 ) -> None:
     """Run a workflow; no error ends in a traceback on the screen.
 
-    Those that a user can act on have a message, all others are mistakes of this program.
+    Those that a user can act on have a message of their own.
     """
     try:
         if no_cache:
@@ -150,8 +150,9 @@ def _guarded(
         _say("interrupted; files written so far are complete")
         raise typer.Exit(130) from None
     except Exception as error:
-        _say(told(error, results))
-        raise typer.Exit(MISTAKE) from error
+        text, code = told(error, results)
+        _say(text)
+        raise typer.Exit(code) from error
 
 
 def _say(text: str) -> None:
