@@ -73,5 +73,5 @@ def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> Mom
     try:
         trainable = split(params, trained_channels(bundle.settings)).trainable
         return from_torch_adam(model, trainable, bundle.optimizer_state)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"init_AdamState.pth: {error}") from error

@@ -100,7 +100,9 @@ def test_a_run_that_was_killed_goes_on_bit_by_bit(tmp_path, monkeypatch, no_figu
     assert len(np.loadtxt(tmp_path / "parts" / "final_mc_cost.dat")) == 21
     run(inputs, tmp_path / "parts", resume=True)
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
-    assert "resumed after step 10" in (tmp_path / "parts" / "run.log").read_text()
+    log = (tmp_path / "parts" / "run.log").read_text()
+    assert "resumed after step 10" in log
+    assert ("eV^2 (mean squares of " in log) == ("ZeroFunction" in config)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,11 @@ from deeppseudopot_jax.files.bundle.monte_carlo import (
     read_all_options,
     read_beta_schedule,
 )
+from deeppseudopot_jax.files.bundle.potential import (
+    check_potential,
+    potential_of,
+    with_potential,
+)
 from deeppseudopot_jax.files.bundle.purpose import Purpose, without_fits
 from deeppseudopot_jax.files.bundle.stages import check_starts, note_unused_moments
 from deeppseudopot_jax.files.bundle.system import read_system
@@ -40,6 +45,7 @@ def read_bundle(
     folder: Path | str,
     purpose: Purpose = "run",
     models: Mapping[str, Collection[str]] = MODEL_NEEDS,
+    potential: Path | str | None = None,
 ) -> Bundle:
     """Everything that an inputs folder says.
 
@@ -48,6 +54,8 @@ def read_bundle(
         purpose: for an "eval", what asks for a fit is left out with a note, and what only a fit
             needs (reference energies of these k-points, targets, coefficients) may be absent.
         models: the legal values of PPmodel and, per model, the settings it needs.
+        potential: the results folder of a run, whose weights and coefficients take the place of
+            those in `folder`.
 
     Raises:
         InputError: if `purpose` is none of these, or `folder` is no path.
@@ -55,6 +63,9 @@ def read_bundle(
     """
     findings = Findings()
     inputs = InputsFolder.open(Path(folder), findings)
+    taken = None if potential is None else potential_of(Path(potential))
+    if taken is not None:
+        inputs = with_potential(inputs, taken)
     config_document = inputs.required("NN_config.par")
     if config_document is None:
         inputs.report_missing()
@@ -83,6 +94,8 @@ def read_bundle(
     if systems and len(systems) == n_systems:
         _check_scale(config, species)
         check_weights(config.values, systems, options, findings)
+        if taken is not None and not check_potential(taken, config.values, species, findings):
+            raise BundleError(findings.problems, str(folder))
         systems = hold_out(config, systems, options)
         check_options(options, [s for s in systems if s.is_fitted.any()], findings)
         reason = _coefficients_needed_by(inputs, config.values)

@@ -61,9 +61,9 @@ class _History:
         if not self.training:
             return "before the first epoch"
         first, last, best = self.training[0], self.training[-1], self.best
-        text = f"at epoch {last.epoch}: cost {first.cost:.6g} -> {last.cost:.6g}"
+        text = f"at epoch {last.epoch}: cost {first.cost:.6g} -> {last.cost:.6g} eV^2"
         if last.held_out is not None:
-            text += f", held out {first.held_out:.6g} -> {last.held_out:.6g}"
+            text += f", held out {first.held_out:.6g} -> {last.held_out:.6g} eV^2"
         if best is None:
             return f"{text}, and there is no good potential"
         which = "held-out cost " if best.judged != best.cost else ""
@@ -127,7 +127,7 @@ def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
             if settings.plot_every and epoch.number and epoch.number % settings.plot_every == 0:
                 _epoch_files(session, epoch, history)
                 history.save(session.outputs)
-            counter.update(epoch.number, f"cost {epoch.cost:.6g}")
+            counter.update(epoch.number, f"cost {epoch.cost:.6g} eV^2")
             start = time.perf_counter()
     if not history.validation or history.validation[-1].epoch != epoch.number:
         history.validate(epoch.number, session, session.solved(epoch.params))
@@ -136,9 +136,9 @@ def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
 
 def _log_line(epoch: Epoch, seconds: float, settings: Settings) -> str:
     norms = epoch.gradient_norms
-    text = f"epoch {epoch.number}: cost {epoch.cost:.8g}{spelled(epoch.terms)}"
+    text = f"epoch {epoch.number}: cost {epoch.cost:.8g} eV^2{spelled(epoch.terms)}"
     if epoch.held_out is not None:
-        text += f", held out {epoch.held_out:.8g}"
+        text += f", held out {epoch.held_out:.8g} eV^2"
     text += f", gradient norm {math.hypot(*norms.values()):.3e}"
     if settings.log_gradients:
         text += f" ({', '.join(f'{name} {norm:.3e}' for name, norm in norms.items())})"

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeppseudopot_jax.errors import NumericalError
+from deeppseudopot_jax.errors import InputError, NumericalError
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.montecarlo.diagnostics import rates
 from deeppseudopot_jax.parallel import on_host
@@ -79,13 +79,13 @@ class _Run:
         key = jax.random.fold_in(jax.random.key(seed), self._index)
         try:
             running = self._chain.begin(key, start.params, start.carried)
-        except ValueError as error:
+        except InputError as error:
             raise NumericalError(str(error)) from error
         name = f" by {plan.options.file}" if plan.options else ""
         report.line(
             f"Monte Carlo{name}: {plan.n_steps} steps of {plan.schedule.n_rungs} "
             f"replica{'s' if plan.schedule.n_rungs > 1 else ''} from cost "
-            f"{float(on_host(running.state.replicas.cost)[0]):.6g}"
+            f"{float(on_host(running.state.replicas.cost)[0]):.6g} eV^2{self._meaning}"
         )
         resumed = None if resume_from is None else self._files.resume(resume_from, running)
         every = (plan.options and plan.options.write_every) or _STEPS_BETWEEN_SAMPLES
@@ -96,6 +96,16 @@ class _Run:
         maker = RowMaker(running, every)
         kept = on_host(jax.jit(jax.vmap(self._chain.keep))(running.state.replicas))
         return running, maker, maker.start(running, kept)
+
+    @property
+    def _meaning(self) -> str:
+        """What the cost of coefficients is, which differs from that of a training."""
+        if not self._session.plan.samples_coefficients:
+            return ""
+        options = self._chain.plan.options
+        of = "gaps" if options and options.optimize_gaps else "bands"
+        others = "".join(f", {name}" for name in self._chain.cost.names[1:])
+        return f" (mean squares of {of}{others})"
 
     def _advance(self, running: Running, maker: RowMaker, rows: Rows) -> Running:
         """Chunk after chunk; rows and checkpoints are written now and then."""
@@ -117,7 +127,7 @@ class _Run:
                     if now - last_checkpoint > _SECONDS_BETWEEN_CHECKPOINTS:
                         self._checkpoint(running, rows)
                         rows, last_checkpoint = {}, now
-                    counter.update(int(running.state.step), f"lowest cost {maker.lowest:.6g}")
+                    counter.update(int(running.state.step), f"lowest cost {maker.lowest:.6g} eV^2")
         finally:
             self._checkpoint(running, rows)
         return running
@@ -151,7 +161,7 @@ class _Run:
         _, cost = _best(running)
         found = rates(counts)
         steps, evaluated = int(counts.steps.sum()), int(counts.evaluated.sum())
-        text = f"Monte Carlo: {steps} proposals, lowest cost {cost:.6g}"
+        text = f"Monte Carlo: {steps} proposals, lowest cost {cost:.6g} eV^2"
         if self._chain.plan.delayed_acceptance:
             saved = 100.0 * (1.0 - evaluated / max(steps, 1))
             text += f"; delayed acceptance saved {saved:.0f} % of the exact evaluations"
