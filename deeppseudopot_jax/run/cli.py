@@ -15,6 +15,7 @@ from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run import workflows
 from deeppseudopot_jax.run.cluster import is_first, join
 from deeppseudopot_jax.run.compilation import keep_compiled_programs
+from deeppseudopot_jax.run.signals import exit_code, signals_raised
 
 app = typer.Typer(
     help="Semi-empirical pseudopotentials fitted to band structures.",
@@ -76,13 +77,14 @@ def _guarded(no_cache: bool, workflow: Callable, *arguments: object) -> None:
         else:
             keep_compiled_programs()
         join()
-        workflow(*arguments, painter=Beside())
+        with signals_raised():  # JAX has put its own in place by now
+            workflow(*arguments, painter=Beside())
     except _EXPECTED as error:
         print(f"deeppseudopot{_which_process()}: {error}", file=sys.stderr)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
+        raise typer.Exit(getattr(error, "exit_code", 1)) from error
+    except KeyboardInterrupt as error:
         print("deeppseudopot: interrupted; files written so far are complete", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(error)) from None
 
 
 def _which_process() -> str:

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from deeppseudopot_jax.files.disk import append, writing
 from deeppseudopot_jax.run.compilation import counted
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
@@ -24,18 +25,21 @@ _SECONDS_BETWEEN_PLAIN_LINES = 10.0
 class Report:
     """Writes every line to the terminal and to a log file, or nowhere at all.
 
-    Each line is flushed when it is complete, so a killed run leaves whole lines.
+    Each line is in the log file when it is complete, or not at all.
     """
 
     def __init__(self, log_file: Path | None, goes_on: bool = False) -> None:
         """Start a new log, or go on with an old one, in a folder that exists.
 
         None is for all processes but the first.
+
+        Raises:
+            ResultsError: here and below, if the log cannot be written.
         """
         self.console = Console(highlight=False, quiet=log_file is None)
-        self._file = (log_file or Path(os.devnull)).open(
-            "a" if goes_on else "w", encoding="utf-8", buffering=1
-        )
+        self._path = log_file or Path(os.devnull)
+        with writing(self._path):
+            self._file = self._path.open("ab" if goes_on else "wb", buffering=0)
         self._start = time.perf_counter()
 
     def line(self, text: str) -> None:
@@ -46,7 +50,8 @@ class Report:
     def log(self, text: str) -> None:
         """A line for the log file alone, stamped with the seconds since the start."""
         elapsed = time.perf_counter() - self._start
-        self._file.write(f"[{elapsed:9.2f} s] {text}\n")
+        with writing(self._path):
+            append(self._file, f"[{elapsed:9.2f} s] {text}\n".encode())
 
     @contextmanager
     def first_time(self, what: str) -> Iterator[None]:
