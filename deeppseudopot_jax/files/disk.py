@@ -22,11 +22,23 @@ def writing(path: Path | str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        reason = f"cannot write to {_shown(path)} ({error.strerror or error})"
-        if error.errno in _FULL:
-            raise DiskFullError(f"{reason}; files written before are complete") from error
-        raise ResultsError(reason) from error
+    except ResultsError:
+        raise
+    except Exception as error:
+        cause = _of_system(error)
+        if cause is None:
+            raise
+        reason = f"cannot write to {_shown(path)} ({cause.strerror or cause})"
+        if cause.errno in _FULL:
+            raise DiskFullError(f"{reason}; files written before are complete") from cause
+        raise ResultsError(reason) from cause
+
+
+def _of_system(error: BaseException | None) -> OSError | None:
+    """The error of the operating system that led to this one, also where clean-up failed then."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
 
 
 def _shown(path: Path | str) -> Path | str:

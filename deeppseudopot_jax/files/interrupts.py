@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
@@ -19,14 +19,14 @@ def uninterrupted() -> Iterator[None]:
         yield
         return
     arrived: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in INTERRUPTS}
     try:
-        for number in INTERRUPTS:
-            signal.signal(number, lambda number, _: arrived.append(number))
-        yield
+        with ExitStack() as handlers:
+            for number in INTERRUPTS:
+                before = signal.getsignal(number)
+                # None is a handler that Python does not know and cannot put back.
+                handlers.callback(signal.signal, number, before or signal.SIG_DFL)
+                signal.signal(number, lambda number, _: arrived.append(number))
+            yield
     finally:
-        for number, handler in handlers.items():
-            # None is a handler that Python does not know and cannot put back.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for missed in dict.fromkeys(arrived):
             signal.raise_signal(missed)

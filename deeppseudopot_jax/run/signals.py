@@ -1,5 +1,6 @@
 """How the command line ends where it is told to: like Ctrl-C, with everything saved."""
 
+import os
 import signal
 import sys
 import threading
@@ -7,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from deeppseudopot_jax.eigensolvers import lapack_ffi
 from deeppseudopot_jax.files.interrupts import INTERRUPTS
 
 _AGAIN = 0.02
 """Seconds after which a signal comes back that came where nothing can be raised."""
+
+_SAVING = b"deeppseudopot: saving; once more ends at once\n"
 
 
 class Terminated(KeyboardInterrupt):
@@ -62,16 +64,13 @@ class _Ending:
         self._others = sys.unraisablehook
         self._count = 0
 
-    def told(self, number: int, frame: FrameType | None) -> None:
+    def told(self, number: int, _: FrameType | None) -> None:
         """What the signals call."""
-        if self._count == 0 and _is_called_by_xla(frame):
-            _again(number)
-            return
         self._count += 1
         if self._count == 1:
             raise Terminated("SIGTERM") if number == signal.SIGTERM else KeyboardInterrupt
         if self._count == 2:
-            print("deeppseudopot: saving; once more ends at once", file=sys.stderr, flush=True)
+            os.write(2, _SAVING)  # whatever the program was printing
             return
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -82,19 +81,7 @@ class _Ending:
             self._others(lost)
             return
         self._count = 0
-        _again(exit_code(lost.exc_value) - 128)
-
-
-def _again(number: int) -> None:
-    timer = threading.Timer(_AGAIN, signal.raise_signal, [number])
-    timer.daemon = True
-    timer.start()
-
-
-def _is_called_by_xla(frame: FrameType | None) -> bool:
-    """Whether an exception would end in C code, which makes an error of its own of it."""
-    while frame is not None:
-        if frame.f_globals.get("__name__") == lapack_ffi.__name__:
-            return True
-        frame = frame.f_back
-    return False
+        again = threading.main_thread().ident, exit_code(lost.exc_value) - 128
+        timer = threading.Timer(_AGAIN, signal.pthread_kill, again)
+        timer.daemon = True
+        timer.start()

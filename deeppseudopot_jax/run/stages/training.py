@@ -26,12 +26,16 @@ _SECONDS_BETWEEN_SAVES = 60.0
 
 @dataclass
 class _History:
-    """What the epochs so far have come to; `best` has the lowest cost, as `Epoch.judged` has it."""
+    """What the epochs so far have come to; `best` has the lowest cost, as `Epoch.judged` has it.
+
+    `in_files` is the one that best_* hold.
+    """
 
     terms: tuple[str, ...]
     training: list[CostRow] = field(default_factory=list)
     validation: list[CostRow] = field(default_factory=list)
     best: Epoch | None = None
+    in_files: Epoch | None = None
     last_solved: tuple[int, Solved] | None = None
 
     def add(self, epoch: Epoch) -> None:
@@ -56,8 +60,9 @@ class _History:
 
     def save(self, outputs: Outputs) -> None:
         """best_*, the best potential so far, and the costs."""
-        if self.best is not None:
+        if self.best is not None and self.best is not self.in_files:
             outputs.parameters("best", self.best.params, self.best.optimizer_state)
+            self.in_files = self.best
         if self.training:
             outputs.costs("final_training_cost", self.training, self.terms)
         if self.validation:
@@ -118,11 +123,17 @@ def optimise(session: Session, initial: Solved) -> Fit:
 
 def _saved(history: _History, outputs: Outputs) -> str:
     """Save what there is, and say so."""
+    failed = ""
     try:
         history.save(outputs)
     except ResultsError as error:
-        return f"; it could not be saved: {error}"
-    return ", which best_* hold" if history.best is not None else ""
+        failed = f"; not all of it could be saved: {error}"
+    known, best = history.in_files, history.best
+    if known is None:
+        return failed
+    return (
+        ", which best_* hold" if known is best else f"; best_* hold epoch {known.number}"
+    ) + failed
 
 
 def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
