@@ -29,7 +29,10 @@ _EXPECTED = (ClusterError, BundleError, UnsupportedError, ResultsError, Numerica
 Inputs = Annotated[Path, typer.Argument(help="Folder with the bundle (NN_config.par, ...).")]
 Results = Annotated[Path, typer.Argument(help="Folder to write to; created if absent.")]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Allow files in RESULTS to be replaced.")
+    bool,
+    typer.Option(
+        "--overwrite", help="Allow files in RESULTS; those of an earlier run are removed."
+    ),
 ]
 Resume = Annotated[
     bool,
