@@ -16,6 +16,7 @@ from deeppseudopot_jax.run import workflows
 from deeppseudopot_jax.run.cluster import find_devices, is_first, join
 from deeppseudopot_jax.run.compilation import keep_compiled_programs
 from deeppseudopot_jax.run.mistakes import told
+from deeppseudopot_jax.run.signals import exit_code, signals_raised
 from deeppseudopot_jax.run.stages.describe import version
 
 KEYS = {
@@ -60,7 +61,10 @@ Results = Annotated[
     Path, typer.Argument(metavar="RESULTS", help="Folder to write to; created if absent.")
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Allow files in RESULTS to be replaced.")
+    bool,
+    typer.Option(
+        "--overwrite", help="Allow files in RESULTS; those of an earlier run are removed."
+    ),
 ]
 Resume = Annotated[
     bool,
@@ -142,13 +146,14 @@ def _guarded(
             keep_compiled_programs()
         join()
         find_devices()
-        workflow(*arguments, painter=Beside(), **options)
+        with signals_raised():  # JAX has put its own in place by now
+            workflow(*arguments, painter=Beside(), **options)
     except UserError as error:
         _say(str(error))
         raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         _say("interrupted; files written so far are complete")
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(error)) from None
     except Exception as error:
         text, code = told(error, results)
         _say(text)

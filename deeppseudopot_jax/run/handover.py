@@ -15,7 +15,7 @@ from deeppseudopot_jax.potentials.state_dict import to_state_dict
 from deeppseudopot_jax.problem import Precision, Problem
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.run.facts import input_facts, option_facts, setting_facts
-from deeppseudopot_jax.run.outputs import coefficients_of
+from deeppseudopot_jax.run.potential_files import coefficients_of
 from deeppseudopot_jax.types import Bundle
 
 FILE = "handed_over.npz"

@@ -22,9 +22,11 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from deeppseudopot_jax.files.disk import append, writing
 from deeppseudopot_jax.run.compilation import counted
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
+_NOWHERE = Path(os.devnull)
 _LOGGED = "the traceback is in "
 _BAR = 30
 
@@ -32,20 +34,22 @@ _BAR = 30
 class Report:
     """Writes every line to the terminal and to a log file, or nowhere at all.
 
-    Each line is flushed when it is complete, so a killed run leaves whole lines.
+    Each line is in the log file when it is complete, or not at all.
     """
 
     def __init__(self, log_file: Path | None, goes_on: bool = False) -> None:
         """Start a new log, or go on with an old one, in a folder that exists.
 
         None is for all processes but the first.
+
+        Raises:
+            ResultsError: here and below, if the log cannot be written.
         """
         stdout: Any = sys.stdout and _Losable(sys.stdout)
         self.console = Console(file=stdout, highlight=False, quiet=log_file is None)
-        self._path = log_file
-        self._file = (log_file or Path(os.devnull)).open(
-            "a" if goes_on else "w", encoding="utf-8", buffering=1
-        )
+        self._path = log_file or _NOWHERE
+        with writing(self._path):
+            self._file = self._path.open("ab" if goes_on else "wb", buffering=0)
         self._start = time.perf_counter()
 
     def line(self, text: str) -> None:
@@ -56,13 +60,14 @@ class Report:
     def log(self, text: str) -> None:
         """A line for the log file alone, stamped with the seconds since the start."""
         elapsed = time.perf_counter() - self._start
-        self._file.write(f"[{elapsed:9.2f} s] {text}\n")
+        with writing(self._path):
+            append(self._file, f"[{elapsed:9.2f} s] {text}\n".encode())
 
-    def failure(self, error: BaseException) -> None:
+    def failure(self, error: BaseException, name: str) -> None:
         """What ends the run, with its traceback; `logged_in` finds out where that is."""
         text = "".join(traceback.format_exception(error))
-        self.log(f"ended by an error\n{text}")
-        if self._path is not None:
+        self.log(f"ended by {name}\n{text}")
+        if self._path != _NOWHERE:
             error.add_note(f"{_LOGGED}{self._path}")
 
     @contextmanager

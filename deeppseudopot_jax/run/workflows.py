@@ -1,6 +1,6 @@
 """The two workflows: a whole run, and the evaluation of an initialised potential."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,12 +14,14 @@ from deeppseudopot_jax.run.checks.idle import remarks
 from deeppseudopot_jax.run.checks.potential import check_same_potential, evaluation_of
 from deeppseudopot_jax.run.checks.resources import check_resources
 from deeppseudopot_jax.run.cluster import is_first, wait_for_all
+from deeppseudopot_jax.run.file_names import of_evaluation, of_run
 from deeppseudopot_jax.run.handover import outcome_of
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.preparation import Prepared, prepare, tables_of
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.run.sequence import check_resumable, stages_of
 from deeppseudopot_jax.run.session import Session
+from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.ahead import compile_ahead, finish_ahead
 from deeppseudopot_jax.run.stages.describe import describe
 from deeppseudopot_jax.run.stages.ensemble import fit_ensemble
@@ -31,6 +33,7 @@ from deeppseudopot_jax.run.stages.initial import (
     load,
     old_functional_form,
 )
+from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
 from deeppseudopot_jax.run.stages.training import Fit, optimise
 
@@ -51,7 +54,8 @@ def run(
     Args:
         inputs: folder with the bundle.
         results: folder to write to; created after reading has succeeded.
-        overwrite: whether `results` may hold files, which are then replaced.
+        overwrite: whether `results` may hold files. Those of an earlier run are removed when this
+            one begins, so that nothing old stands beside its log.
         precision: of the whole calculation.
         resume: take over the stages that are complete in `results`, and go on from its Monte Carlo
             checkpoints, with the same outcome bit by bit as if the run had not ended; its files are
@@ -80,7 +84,7 @@ def run(
     titles: list[str] = []
     outcome = None
     painter = painter or Here()
-    for unconnected in stages:
+    for number, unconnected in enumerate(stages):
         stage = unconnected.after(outcome)
         prepared = prepare(stage.plan, tables)
         titles.append(stage.title)
@@ -88,15 +92,18 @@ def run(
             outcome = found
             titles[-1] += f", taken over from {stage.folder.path}"
             continue
-        with _session(prepared, stage.folder, painter, "run.log", goes_on=resume) as session:
-            if is_first():
-                stage.begin()
+        if resume:
+            outputs = Outputs(stage.plan.bundle, prepared.problem, stage.folder, painter)
+            check_checkpoints(prepared, outputs, stage.folder.path)
+        # What an earlier run has left of later stages does not follow from this outcome.
+        earlier = {later.folder: of_run for later in stages[number + 1 :]}
+        earlier[stage.folder] = stage.goes_on_without if resume else of_run
+        with _session(prepared, stage.folder, painter, "run.log", earlier, resume) as session:
             describe(session, notes, "\n".join(titles))
             params = _carried_out(session, stage.folder.path if resume else None)
         outcome = outcome_of(stage.plan.bundle, prepared.problem, params)
         if is_first():
             stage.complete(outcome, precision)
-        # What an earlier run has left of later stages does not follow from this outcome.
         notes, titles, resume = (), [], False
 
 
@@ -126,7 +133,8 @@ def evaluate(
     prepared = prepare(plan, tables_of(plan.bundle, precision))
     if taken is not None:
         check_same_potential(plan.bundle, prepared.problem, taken)
-    with _session(prepared, folder, painter or Here(), "eval.log") as session:
+    earlier = {folder: of_evaluation}
+    with _session(prepared, folder, painter or Here(), "eval.log", earlier) as session:
         describe(session, (*plan.bundle.notes, *needs, *remarks(plan)))
         params = load(session)
         with session.report.first_time("bands"):
@@ -141,25 +149,34 @@ def _session(
     folder: ResultsFolder,
     painter: Painter,
     log_name: str,
+    earlier: Mapping[ResultsFolder, Callable[[str], bool]],
     goes_on: bool = False,
 ) -> Iterator[Session]:
-    """Everything the stages need; whatever ends them is written to the log."""
+    """Everything the stages need; whatever ends them is written to the log.
+
+    `earlier` are the names of files to remove, those of an earlier run, by their folder.
+    """
     plan, problem, cost, runs = prepared
     wait_for_all("inputs and results folder are checked")
+    removed = sum(where.clear(own) for where, own in earlier.items()) if is_first() else 0
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
     outputs = Outputs(plan.bundle, problem, folder if is_first() else None, painter)
     try:
+        if removed:
+            report.line(f"{removed} files of an earlier run are removed")
         yield Session(plan, problem, outputs, report, cost, runs)
         painter.close()
+        _report_left_over(folder, report)
         report.line(f"Figures and tables are in {folder.path}")
         wait_for_all("files are written")
     except BaseException as error:  # Ctrl-C too
-        report.failure(error)
         with suppress(Exception):  # there is an error to tell already
-            painter.close()
+            report.failure(error, name_of(error))
+            _report_left_over(folder, report)
+        with suppress(Exception):
+            painter.drop() if isinstance(error, KeyboardInterrupt) else painter.close()
         raise
     finally:
-        _report_left_over(folder, report)
         report.close()
 
 
