@@ -15,6 +15,7 @@ from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run import workflows
 from deeppseudopot_jax.run.cluster import is_first, join
 from deeppseudopot_jax.run.compilation import keep_compiled_programs
+from deeppseudopot_jax.run.new.command import new_command
 
 app = typer.Typer(
     help="Semi-empirical pseudopotentials fitted to band structures.",
@@ -66,6 +67,9 @@ def eval_command(
 ) -> None:
     """Full bands of an initialised potential, in little memory."""
     _guarded(no_cache, workflows.evaluate, inputs, results, overwrite, precision)
+
+
+app.command("new")(new_command)
 
 
 def _guarded(no_cache: bool, workflow: Callable, *arguments: object) -> None:
