@@ -16,6 +16,7 @@ from deeppseudopot_jax.run import workflows
 from deeppseudopot_jax.run.cluster import find_devices, is_first, join
 from deeppseudopot_jax.run.compilation import keep_compiled_programs
 from deeppseudopot_jax.run.mistakes import told
+from deeppseudopot_jax.run.new.command import new_command
 from deeppseudopot_jax.run.signals import exit_code, signals_raised
 from deeppseudopot_jax.run.stages.describe import version
 
@@ -130,6 +131,9 @@ def eval_command(
     """Full bands of an initialised potential, in little memory."""
     arguments = inputs, results, overwrite, precision
     _guarded(no_cache, results, workflows.evaluate, *arguments, potential=potential)
+
+
+app.command("new")(new_command)
 
 
 def _guarded(

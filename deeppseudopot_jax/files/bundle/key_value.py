@@ -83,6 +83,13 @@ def read_keys(
     return KeyFile(document, partial, lines, frozenset(fields[key] for key in faulty))
 
 
+def legal_values(
+    model: type[BaseModel], switches: Mapping[str, bool] = ZERO_OR_ONE
+) -> dict[str, str]:
+    """What the value of every key may be, in the words of the messages."""
+    return {key: _legal(schema, switches) for key, schema in _schema_by_key(model).items()}
+
+
 def _report(document: Document, key: str, line: Line | None, legal: str) -> None:
     if line is None:
         document.problem(None, f"the key {key} is missing", key=key, legal=legal)
