@@ -22,6 +22,12 @@ class ResultsError(UserError):
     """The results folder cannot be used as asked; the message says what to do."""
 
 
+class DiskFullError(ResultsError):
+    """Nothing more can be written: the disk or the user's part of it is full."""
+
+    exit_code = 74
+
+
 class NumericalError(UserError):
     """A cost or energy is not finite; the message says where and why."""
 

@@ -28,6 +28,7 @@ from deeppseudopot_jax.potentials.compose import LocalModel
 from deeppseudopot_jax.potentials.networks import network_model
 from deeppseudopot_jax.potentials.zunger import ZungerModel
 from deeppseudopot_jax.records import record, static
+from deeppseudopot_jax.resources import check_tables
 from deeppseudopot_jax.types import Bundle, SystemInput
 
 Precision = Literal["float64", "float32"]
@@ -154,6 +155,7 @@ def on_the_host(
     solver: Solver = iterative,
 ) -> Problem:
     """What `build_problem` builds, still in NumPy: for `distribute`, which places it once."""
+    check_tables(bundle)
     settings = bundle.settings
     model = local_model(bundle, local)
     dtype = jnp.dtype(precision)

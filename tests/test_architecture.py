@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
     ("errors", "arguments", "bundle_arguments", "units", "types", "settings", "stages", "numerics",
      "records"),
-    ("crystal", "basis", "parallel", "parameters", "symmetry_points", "k_path"),
+    ("crystal", "basis", "parallel", "parameters", "symmetry_points", "k_path", "resources"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
     ("problem", "observables"),
@@ -111,6 +111,7 @@ def test_training_and_monte_carlo_do_not_know_each_other():
 
 def test_reading_bundles_needs_records_and_the_names_of_the_models_only():
     allowed = {*LAYERS[0], "parameters", "potentials.catalogue"}  # where a0 to a8 stand
+    allowed |= {"crystal", "k_path", "symmetry_points", "resources"}  # what a crystal can be
     for module in TREES:
         if module.startswith("files.bundle"):
             others = {name for name in own_imports(module) if layer(name) != layer(module)}
@@ -144,6 +145,7 @@ def test_eigensolvers_know_matrices_and_operators_only():
         if module.split(".")[0] == "eigensolvers":
             assert {name.split(".")[0] for name in own_imports(module)} <= {
                 "eigensolvers",
+                "errors",
                 "records",
             }
 

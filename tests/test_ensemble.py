@@ -13,6 +13,7 @@ from samples import TRAINING, bundle_of, random_system
 from deeppseudopot_jax import build_problem, initial_params
 from deeppseudopot_jax.costs.bands import cost_of_bands
 from deeppseudopot_jax.files.torch_pickle import read_state_dict
+from deeppseudopot_jax.run.file_names import of_run
 from deeppseudopot_jax.run.workflows import run
 from deeppseudopot_jax.training.ensemble.members import fit_members
 from deeppseudopot_jax.training.loop import train
@@ -90,6 +91,7 @@ def test_a_run_writes_every_member_and_their_spread(tmp_path, fit):
     )
     run(inputs, tmp_path / "results")
     names = {path.name for path in (tmp_path / "results").iterdir()}
+    assert all(map(of_run, names))
     table = np.loadtxt(tmp_path / "results" / "ensemble.dat", ndmin=2)
     assert table[:, 0].tolist() == [1.0, 2.0, 3.0]
     for i in range(1, 4):

@@ -57,3 +57,14 @@ def test_nothing_to_draw_starts_nothing():
     painter = Beside()
     painter.close()
     assert painter._process is None
+
+
+def test_drawings_that_are_dropped_are_not_made(tmp_path):
+    painter = Beside()
+    for name in ("first.png", "second.png", "third.png"):
+        painter.paint(drawing(tmp_path / name))
+    painter._drawn[0].result()
+    painter.drop()
+    assert (tmp_path / "first.png").exists() and not (tmp_path / "third.png").exists()
+    assert painter._process is None
+    painter.close()

@@ -1,13 +1,15 @@
 """Tables that grow: readable at any time, and cut back to where a run resumes."""
 
+import errno
 import os
+import signal
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.errors import ResultsError
+from deeppseudopot_jax.errors import DiskFullError, ResultsError
 from deeppseudopot_jax.files.results.streams import Stream
 
 HEADER = "costs of replica 0\nin eV^2"
@@ -124,3 +126,39 @@ def test_a_file_that_somebody_else_changed_is_reported(path):
     path.unlink()
     with pytest.raises(ResultsError, match=rf"cannot write to {path} \(No such file"):
         stream.append([(1, 1.0, 0)])
+
+
+@pytest.mark.parametrize("way", ["by a signal", "in the middle"])
+def test_an_interrupt_never_comes_between_writing_and_counting(path, monkeypatch, way):
+    stream, fsync = Stream(path, HEADER, COLUMNS), os.fsync
+    stream.append([(0, 1.0, 0)])
+
+    def interrupted(number):
+        if way == "in the middle":
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+        fsync(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stream.append([(1, 1.0, 0)])
+    written = way == "by a signal"
+    assert stream.size == path.stat().st_size
+    assert path.read_text() == HEAD + (ROWS if written else ROWS[: len(ROWS) // 2])
+    stream.append([(2, 1.0, 0)])
+    assert np.loadtxt(path)[:, 0].tolist() == ([0, 1, 2] if written else [0, 2])
+
+
+def test_a_full_disk_is_told_and_the_table_stays_whole(path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    stream = Stream(path, HEADER, COLUMNS)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskFullError, match=rf"cannot write to {path} \(No space left"):
+            stream.append([(0, 1.0, 0)])
+    assert path.read_text() == HEAD
+    stream.append([(0, 1.0, 0)])
+    assert stream.size == path.stat().st_size > len(HEAD)

@@ -14,6 +14,7 @@ from deeppseudopot_jax.files.bundle import BundleError, read_bundle
 from deeppseudopot_jax.files.torch_pickle import read_state_dict
 from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.run.checks.idle import remarks
+from deeppseudopot_jax.run.file_names import of_run
 from deeppseudopot_jax.run.handover import Outcome
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.sequence import stages_of
@@ -144,6 +145,8 @@ def test_nothing_is_resumed_that_another_run_did(in_stages, tmp_path, no_figures
     with pytest.raises(ResultsError, match=r"handed_over.npz belongs to another run:\n.*lr"):
         run(bundle_samples.write(tmp_path / "o", NN_config=other, **START), results, resume=True)
     assert contents(results) == before
+    assert {name for name in names(results) if not of_run(name)} == {"1_zunger"}
+    assert all(map(of_run, names(results / "1_zunger")))
     (results / "1_zunger" / "handed_over.npz").unlink()
     with pytest.raises(ResultsError, match="no complete stage"):
         run(in_stages.inputs, results, resume=True)
@@ -151,8 +154,8 @@ def test_nothing_is_resumed_that_another_run_did(in_stages, tmp_path, no_figures
 
 def test_old_folders_are_told(in_stages, inputs, no_figures):
     run(inputs(ZERO), in_stages.results, overwrite=True)
-    assert "files and folders in" in log_of(in_stages.results)
-    assert "older than this run: 1_zunger/, " in log_of(in_stages.results)
+    assert "1 files and folders in" in log_of(in_stages.results)
+    assert "older than this run: 1_zunger/\n" in log_of(in_stages.results)
 
 
 def test_least_squares_after_monte_carlo_and_two_kills(inputs, tmp_path, monkeypatch, no_figures):
@@ -224,7 +227,7 @@ def test_weights_go_on_as_they_are(tmp_path, in_stages):
     weights = read_state_dict(source)
     rows = np.full((2, 9), 0.5)
     plan = stages[1].after(Outcome(rows, weights)).plan
-    assert plan.start == "checkpoint" and plan.handed_over == ("coefficients", "weights")
+    assert plan.start == "checkpoint" and plan.handed_over.keys() == {"coefficients", "weights"}
     assert plan.bundle.model_state is weights and plan.bundle.coefficients is rows
 
 

@@ -20,6 +20,7 @@ from deeppseudopot_jax.files.results import figures
 from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict, write_checkpoint
 from deeppseudopot_jax.potentials.zunger import zunger_form
 from deeppseudopot_jax.run import session
+from deeppseudopot_jax.run.file_names import of_evaluation, of_run
 from deeppseudopot_jax.run.outputs import Outputs, band_plot
 from deeppseudopot_jax.run.stages import initial, training
 from deeppseudopot_jax.run.workflows import evaluate, run
@@ -75,7 +76,8 @@ def analytic(tmp_path_factory):
     folder = tmp_path_factory.mktemp("analytic")
     results = folder / "results"
     results.mkdir()
-    (results / "epoch_9_plotBS.png").touch()
+    for name in ("epoch_9_plotBS.png", "notes.txt"):
+        (results / name).touch()
     run(make_inputs(folder / "inputs", ZERO, **POLAR), results, overwrite=True)
     return results
 
@@ -106,7 +108,7 @@ def test_a_network_run_writes_every_file_of_its_stages(network):
         *(name.format("final") for name in epoch | potentials),
         *(f"{prefix}_{atom}Params.par" for prefix in stages_ for atom in ("Zn", "S")),
     }  # fmt: skip
-    assert names(results) == expected
+    assert names(results) == expected and all(map(of_run, expected))
     costs = np.loadtxt(results / "final_training_cost.dat")
     assert costs[:, 0].tolist() == [0, 1, 2, 3]
     validation = np.loadtxt(results / "final_validation_cost.dat")
@@ -173,7 +175,8 @@ def test_a_run_without_optimisation_initialises_evaluates_and_exports(analytic):
     assert {"oldFunc_BS_sys0.dat", "final_qSpace_pot.dat", "final_ZnParams.par"} <= found
     assert not any(name.startswith("best") for name in found)
     log = log_of(analytic)
-    assert "older than this run: epoch_9_plotBS.png" in log and log.count(" 1 files") == 1
+    assert "1 files of an earlier run are removed" in log and "epoch_9_plotBS.png" not in found
+    assert "older than this run: notes.txt" in log and log.count(" 1 files") == 1
     assert "seed" not in log
 
 
@@ -280,7 +283,11 @@ def test_eval_agrees_with_run_on_a_folder_prepared_for_training(inputs, tmp_path
     assert np.loadtxt(tmp_path / "polar" / "eval_BS_sys0.dat").shape == (3, 5)
     inputs(config, kpoints_0=third)
     evaluate(folder, tmp_path / "eval")
-    assert names(tmp_path / "eval") == {
+    found = names(tmp_path / "eval")
+    assert {name for name in found if not of_evaluation(name)} == {
+        "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf",
+    }  # fmt: skip
+    assert found == {
         "eval.log", "eval_BS_sys0.dat", "eval_plotBS.pdf", "eval_plotBS.png", "eval_plotPP.pdf",
         "eval_plotPP.png", "eval_pot_Zn.dat", "eval_pot_S.dat", "eval_qSpace_pot.dat",
         "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf",

@@ -2,11 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from deeppseudopot_jax.errors import ResultsError
+from deeppseudopot_jax.files.disk import writing
+from deeppseudopot_jax.files.generations import complete_generations, generation
 
 # What a killed run leaves: .<stem>.<pid>.part<suffix>
 _TEMPORARY = re.compile(r"\..+\.[0-9]+\.part(\.[^.]+)?")
@@ -18,16 +21,20 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
     The file is on the disk before it gets its name, so that whoever sees `path` sees all of it.
     When the block raises, the temporary file is removed and `path` stays as it was.
+
+    Raises:
+        ResultsError: if it cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 class ResultsFolder:
@@ -37,7 +44,8 @@ class ResultsFolder:
         path: the folder; its parents are created too.
         inputs: the inputs folder of the run, which must be another one.
         overwrite: whether the folder may hold files already. They are replaced one by one, as
-            their successors are written; only temporary files of a killed run are removed.
+            their successors are written, unless `clear` removes them before. What a killed run has
+            left half done is removed or completed with the first file.
 
     Raises:
         ResultsError: if the folder is the inputs folder, holds files already, or cannot be written
@@ -85,6 +93,38 @@ class ResultsFolder:
         self._inner.add(name)
         return inner
 
+    @contextmanager
+    def together(self, name: str) -> Iterator["ResultsFolder"]:
+        """A hidden folder for files that appear in this one all at once, when the block ends.
+
+        A killed run leaves them visible, or those of the same names before them, or hidden for
+        whoever uses the folder next.
+
+        Raises:
+            ResultsError: as for `file`, or if they cannot be written.
+        """
+        self._check_name(name)
+        if not self._ready:
+            self._create()
+        with generation(self.path, name) as staged:
+            yield ResultsFolder(staged)
+            self._earlier -= {path.name for path in staged.iterdir()}
+
+    def clear(self, own: Callable[[str], bool]) -> int:
+        """Remove the files that `own` says are those of an earlier run, and count them.
+
+        Raises:
+            ResultsError: if one cannot be removed.
+        """
+        if not self.path.is_dir():
+            return 0
+        with writing(self.path):
+            self._tidy()
+            found = [path for path in self.path.iterdir() if own(path.name) and not path.is_dir()]
+            for path in found:
+                path.unlink(missing_ok=True)
+        return len(found)
+
     def left_over(self) -> list[str]:
         """Files, and folders/, that were here before, and that nobody has asked for since."""
         found = {name: self.path / name for name in self._earlier - self._inner}
@@ -99,16 +139,18 @@ class ResultsFolder:
         if self._outer is not None and not self._outer._ready:
             self._outer._create()
         self._check_contents()
-        try:
+        with writing(f"the results folder {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
-            for entry in list(self.path.iterdir()):
-                if _TEMPORARY.fullmatch(entry.name):
-                    entry.unlink(missing_ok=True)
-                else:
-                    self._earlier.add(entry.name)
-        except OSError as error:
-            raise self._not_writable(error.strerror) from error
+            self._tidy()
+            self._earlier = {path.name for path in self.path.iterdir()}
         self._ready = True
+
+    def _tidy(self) -> None:
+        """Nothing of what killed runs were writing is left."""
+        complete_generations(self.path)
+        for path in list(self.path.iterdir()):
+            if _TEMPORARY.fullmatch(path.name):
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _check_contents(self) -> None:
         try:

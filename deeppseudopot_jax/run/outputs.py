@@ -15,19 +15,17 @@ from optax import OptState
 from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.files.atomic import ResultsFolder
-from deeppseudopot_jax.files.results import checkpoints, tables
+from deeppseudopot_jax.files.results import tables
 from deeppseudopot_jax.files.results.painter import Drawing, Painter
 from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.observables.band_errors import aligned
 from deeppseudopot_jax.observables.band_numbers import BandNumber
-from deeppseudopot_jax.parameters import COLUMNS, Parameters, to_coefficients, trained_channels
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import v_of_q
-from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.problem import Problem
-from deeppseudopot_jax.training.adam_state import adam_moments, schedule_count, to_torch_adam
-from deeppseudopot_jax.training.optimizers import staircase
+from deeppseudopot_jax.run.potential_files import PotentialFiles
 from deeppseudopot_jax.types import Bundle, SystemInput
 
 PDF = ("pdf",)
@@ -181,23 +179,11 @@ class Outputs:
     ) -> None:
         """What a later run starts from: weights, coefficients, and Adam's moments if given.
 
-        Coefficient files, <prefix>_<atom>Params.<suffix>, carry all channels beside the network, so
-        they are written for networks too where the bundle has coefficients or a channel is trained,
-        and where Monte Carlo has moved one.
+        They appear together: a killed run never leaves parts of different potentials.
         """
-        model = self.problem.local
-        if isinstance(model, NetworkModel):
-            checkpoints.write_model(self._folder, prefix, model, params.local)
-            if optimizer_state is not None:
-                state = self._torch_adam_state(model, optimizer_state)
-                if state is not None:
-                    checkpoints.write_adam_state(self._folder, prefix, state)
-        rows = coefficients_of(self.bundle, self.problem, params)
-        has_channels = len(trained_channels(self.bundle.settings)) > 1 or rows.any()
-        if self.bundle.coefficients is not None or has_channels:
-            for symbol, row in zip(self.problem.species, rows, strict=True):
-                file = self.file(f"{prefix}_{symbol}Params.{suffix}")
-                tables.write_coefficients(file, row)
+        with self._folder.together(prefix) as folder:
+            potential = PotentialFiles(self.bundle, self.problem, folder, prefix)
+            potential.write(params, optimizer_state, suffix)
 
     @_by_first_process
     def costs(self, name: str, rows: Sequence[CostRow], terms: Sequence[str] = ()) -> None:
@@ -265,34 +251,6 @@ class Outputs:
         """<name>.<format> of a figure, by its name in `figures`; by the first process, soon."""
         paths = tuple(self.file(f"{name}.{suffix}") for suffix in formats)
         self.painter.paint(Drawing(figure, arguments, paths))
-
-    def _torch_adam_state(self, model: NetworkModel, state: OptState) -> dict | None:
-        """The network's part of an optimizer state as PyTorch keeps it; None without Adam."""
-        moments, settings = adam_moments(state), self.bundle.settings
-        if moments is None:
-            return None
-        assert settings.learning_rate and settings.scheduler_gamma and settings.scheduler_step
-        schedule = staircase(
-            settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step
-        )
-        # Adam's own count goes on over restarts, the schedule starts anew with every run.
-        rate = float(schedule(schedule_count(state)))
-        network = moments._replace(mu=moments.mu["local"], nu=moments.nu["local"])
-        return to_torch_adam(model, network, rate, (settings.adam_beta1, settings.adam_beta2))
-
-
-def coefficients_of(
-    bundle: Bundle, problem: Problem, params: Parameters
-) -> Float[np.ndarray, "species 9"]:
-    """a0 to a8 of every species; a network leaves a0..a3 as the bundle gave them."""
-    given = bundle.coefficients
-    n_species = len(problem.species)
-    rows = np.array(to_coefficients(params, np.zeros((n_species, 4))), np.float64)
-    if not isinstance(problem.local, NetworkModel):
-        rows[:, COLUMNS["local"]] = params.local
-    elif given is not None:
-        rows[:, COLUMNS["local"]] = given[:, COLUMNS["local"]]
-    return rows
 
 
 def path_length(system: SystemInput) -> np.ndarray:

@@ -11,6 +11,7 @@ from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.problem import Precision, Problem
 from deeppseudopot_jax.run.checks.plan import RunPlan, plan_of
+from deeppseudopot_jax.run.file_names import continued, of_run
 from deeppseudopot_jax.run.handover import (
     FILE,
     Outcome,
@@ -20,6 +21,8 @@ from deeppseudopot_jax.run.handover import (
     write_outcome,
 )
 from deeppseudopot_jax.types import Bundle
+
+_BEFORE = "the stage before"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,25 +46,24 @@ class Stage:
         if outcome is None:
             return self
         bundle, rows = self.plan.bundle, outcome.coefficients
-        handed_over: tuple[str, ...] = ("coefficients",)
+        handed_over = {"coefficients": _BEFORE}
         # Without any, the next bundle has none either, as without coefficient files.
         if bundle.coefficients is not None or rows.any():
             bundle = replace(bundle, coefficients=rows)
         if outcome.model_state is not None:
             bundle = replace(bundle, model_state=outcome.model_state)
-            handed_over = (*handed_over, "weights")
+            handed_over["weights"] = _BEFORE
         return replace(self, plan=plan_of(bundle, handed_over=handed_over))
 
     @property
     def can_go_on(self) -> bool:
         """Whether an earlier run has left this stage complete, or its Monte Carlo a checkpoint."""
-        samples = self.plan.mode == "monte_carlo"
-        return self._is_complete or (samples and any(self.folder.path.glob("*mc_checkpoint.npz")))
+        return self._is_complete or self._has_checkpoint
 
-    def begin(self) -> None:
-        """What is there of an earlier run is not complete any more; for the first process."""
-        if not self.is_last:
-            self.folder.file(FILE).unlink(missing_ok=True)
+    def goes_on_without(self, name: str) -> bool:
+        """Whether a run that is resumed here begins a file of an earlier run anew."""
+        goes_on = name == "run.log" or (self._has_checkpoint and continued(name))
+        return of_run(name) and not goes_on
 
     def complete(self, outcome: Outcome, precision: Precision) -> None:
         """Leave the outcome for a run that is resumed; for the first process."""
@@ -80,6 +82,11 @@ class Stage:
         like = outcome_of(bundle, problem, initial_params(bundle, problem))
         facts = stage_facts(self.plan, problem.precision)
         return read_outcome(self.folder.path / FILE, like, facts)
+
+    @property
+    def _has_checkpoint(self) -> bool:
+        samples = self.plan.mode == "monte_carlo"
+        return samples and any(self.folder.path.glob("*mc_checkpoint.npz"))
 
     @property
     def _is_complete(self) -> bool:

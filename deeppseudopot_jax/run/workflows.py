@@ -1,7 +1,6 @@
 """The two workflows: a whole run, and the evaluation of an initialised potential."""
 
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,14 +11,17 @@ from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_supported
 from deeppseudopot_jax.run.checks.idle import remarks
-from deeppseudopot_jax.run.checks.plan import plan_of
+from deeppseudopot_jax.run.checks.potential import check_same_potential, evaluation_of
+from deeppseudopot_jax.run.checks.resources import check_resources
 from deeppseudopot_jax.run.cluster import is_first, wait_for_all
+from deeppseudopot_jax.run.file_names import of_evaluation, of_run
 from deeppseudopot_jax.run.handover import outcome_of
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.preparation import Prepared, prepare, tables_of
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.run.sequence import check_resumable, stages_of
 from deeppseudopot_jax.run.session import Session
+from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.ahead import compile_ahead, finish_ahead
 from deeppseudopot_jax.run.stages.describe import describe
 from deeppseudopot_jax.run.stages.ensemble import fit_ensemble
@@ -31,6 +33,7 @@ from deeppseudopot_jax.run.stages.initial import (
     load,
     old_functional_form,
 )
+from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
 from deeppseudopot_jax.run.stages.training import Fit, optimise
 
@@ -51,7 +54,8 @@ def run(
     Args:
         inputs: folder with the bundle.
         results: folder to write to; created after reading has succeeded.
-        overwrite: whether `results` may hold files, which are then replaced.
+        overwrite: whether `results` may hold files. Those of an earlier run are removed when this
+            one begins, so that nothing old stands beside its log.
         precision: of the whole calculation.
         resume: take over the stages that are complete in `results`, and go on from its Monte Carlo
             checkpoints, with the same outcome bit by bit as if the run had not ended; its files are
@@ -63,7 +67,7 @@ def run(
         UnsupportedError: if the bundle depends on what is not implemented.
         ResultsError: if the results folder cannot be used, or what is resumed is of another run.
         NumericalError: if energies or costs are not finite; files written before stay.
-        ValueError: if the weights or the basis do not fit what is asked for.
+        InputError: if the weights or the basis do not fit what is asked for.
     """
     folder = ResultsFolder(results, inputs, overwrite or resume)
     bundle = read_bundle(inputs)
@@ -72,14 +76,15 @@ def run(
         check_supported(stage.plan)
     if resume:
         check_resumable(stages)
+    needs = check_resources([stage.plan for stage in stages], precision)
     tables = tables_of(bundle, precision)
     for later in stages[1:]:  # What does not fit must not be found after hours of the first one.
         prepare(later.plan, tables)
-    notes = (*bundle.notes, *remarks(*(stage.plan for stage in stages)))
+    notes = (*bundle.notes, *needs, *remarks(*(stage.plan for stage in stages)))
     titles: list[str] = []
     outcome = None
     painter = painter or Here()
-    for unconnected in stages:
+    for number, unconnected in enumerate(stages):
         stage = unconnected.after(outcome)
         prepared = prepare(stage.plan, tables)
         titles.append(stage.title)
@@ -87,15 +92,18 @@ def run(
             outcome = found
             titles[-1] += f", taken over from {stage.folder.path}"
             continue
-        with _session(prepared, stage.folder, painter, "run.log", goes_on=resume) as session:
-            if is_first():
-                stage.begin()
+        if resume:
+            outputs = Outputs(stage.plan.bundle, prepared.problem, stage.folder, painter)
+            check_checkpoints(prepared, outputs, stage.folder.path)
+        # What an earlier run has left of later stages does not follow from this outcome.
+        earlier = {later.folder: of_run for later in stages[number + 1 :]}
+        earlier[stage.folder] = stage.goes_on_without if resume else of_run
+        with _session(prepared, stage.folder, painter, "run.log", earlier, resume) as session:
             describe(session, notes, "\n".join(titles))
             params = _carried_out(session, stage.folder.path if resume else None)
         outcome = outcome_of(stage.plan.bundle, prepared.problem, params)
         if is_first():
             stage.complete(outcome, precision)
-        # What an earlier run has left of later stages does not follow from this outcome.
         notes, titles, resume = (), [], False
 
 
@@ -105,22 +113,29 @@ def evaluate(
     overwrite: bool = False,
     precision: Precision = "float64",
     painter: Painter | None = None,
+    potential: Path | str | None = None,
 ) -> None:
     """Bands of an initialised potential at any number of k-points, in bounded memory.
 
-    The potential is init_PPmodel.pth, or the coefficients where PPmodel is ZeroFunction. Nothing
-    is fitted, whatever the bundle says. Arguments and errors are those of `run`.
+    The potential is init_PPmodel.pth, or the coefficients where PPmodel is ZeroFunction; or what a
+    run has left in the results folder `potential`. Nothing is fitted, whatever the bundle says.
+    Other arguments and errors are those of `run`.
 
     Raises:
         UnsupportedError: also if PPmodel is a network and the bundle has no init_PPmodel.pth.
+        InputError: also if the settings make another potential of the files in `potential`.
     """
     folder = ResultsFolder(results, inputs, overwrite)
-    plan = plan_of(read_bundle(inputs, purpose="eval"), purpose="eval")
+    plan, taken = evaluation_of(inputs, potential)
     check_supported(plan)
     check_initialised(plan)
+    needs = check_resources([plan], precision)
     prepared = prepare(plan, tables_of(plan.bundle, precision))
-    with _session(prepared, folder, painter or Here(), "eval.log") as session:
-        describe(session, (*plan.bundle.notes, *remarks(plan)))
+    if taken is not None:
+        check_same_potential(plan.bundle, prepared.problem, taken)
+    earlier = {folder: of_evaluation}
+    with _session(prepared, folder, painter or Here(), "eval.log", earlier) as session:
+        describe(session, (*plan.bundle.notes, *needs, *remarks(plan)))
         params = load(session)
         with session.report.first_time("bands"):
             solved = session.solved(params)
@@ -134,25 +149,34 @@ def _session(
     folder: ResultsFolder,
     painter: Painter,
     log_name: str,
+    earlier: Mapping[ResultsFolder, Callable[[str], bool]],
     goes_on: bool = False,
 ) -> Iterator[Session]:
-    """Everything the stages need; whatever ends them is written to the log."""
+    """Everything the stages need; whatever ends them is written to the log.
+
+    `earlier` are the names of files to remove, those of an earlier run, by their folder.
+    """
     plan, problem, cost, runs = prepared
     wait_for_all("inputs and results folder are checked")
+    removed = sum(where.clear(own) for where, own in earlier.items()) if is_first() else 0
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
     outputs = Outputs(plan.bundle, problem, folder if is_first() else None, painter)
     try:
+        if removed:
+            report.line(f"{removed} files of an earlier run are removed")
         yield Session(plan, problem, outputs, report, cost, runs)
         painter.close()
+        _report_left_over(folder, report)
         report.line(f"Figures and tables are in {folder.path}")
         wait_for_all("files are written")
-    except BaseException:  # Ctrl-C too
-        report.log(f"ended by an error\n{traceback.format_exc()}")
+    except BaseException as error:  # Ctrl-C too
         with suppress(Exception):  # there is an error to tell already
-            painter.close()
+            report.failure(error, name_of(error))
+            _report_left_over(folder, report)
+        with suppress(Exception):
+            painter.drop() if isinstance(error, KeyboardInterrupt) else painter.close()
         raise
     finally:
-        _report_left_over(folder, report)
         report.close()
 
 

@@ -41,6 +41,10 @@ class Painter(Protocol):
         """Return when everything is drawn; raises what has gone wrong. Painting may go on."""
         ...
 
+    def drop(self) -> None:
+        """Forget what is not begun, and return when the rest is done."""
+        ...
+
 
 class Here:
     """Draws at once, in this process."""
@@ -53,6 +57,9 @@ class Here:
             figures.save(figure, path)
 
     def close(self) -> None:
+        """Nothing is left to do."""
+
+    def drop(self) -> None:
         """Nothing is left to do."""
 
 
@@ -74,12 +81,20 @@ class Beside:
 
     def close(self) -> None:
         """Wait for all drawings; raises the first error of them."""
+        for future in self._finish():
+            future.result()
+
+    def drop(self) -> None:
+        """Forget all drawings but the one under way."""
+        self._finish(cancel=True)
+
+    def _finish(self, cancel: bool = False) -> list[Future]:
+        """End the queue, and begin another one."""
         drawn, self._drawn = self._drawn, []
-        self._queue.shutdown(wait=True)
+        self._queue.shutdown(wait=True, cancel_futures=cancel)
         self._queue = ThreadPoolExecutor(1, "painter")
         self._end()
-        for future in drawn:
-            future.result()
+        return drawn
 
     def _paint(self, drawing: Drawing) -> None:
         try:

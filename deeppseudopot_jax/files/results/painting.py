@@ -4,12 +4,14 @@ import pickle
 import signal
 import sys
 
+from deeppseudopot_jax.files.interrupts import INTERRUPTS
 from deeppseudopot_jax.files.results.painter import Here
 
 
 def serve() -> None:
     """Draw what comes in through the standard input, and say what went wrong, until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)  # they are for the one who asks
     questions, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     while True:

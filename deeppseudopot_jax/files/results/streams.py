@@ -9,6 +9,8 @@ from jaxtyping import ArrayLike
 
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.atomic import atomic_path
+from deeppseudopot_jax.files.disk import append, writing
+from deeppseudopot_jax.files.interrupts import uninterrupted
 
 _REMEDY = "put the file of that run back, or start the run anew"
 
@@ -40,9 +42,16 @@ class Stream:
             ResultsError: if the file is missing, shorter, begins with another header, or no row
                 ends at `size`.
         """
+        stream = cls.check(path, size, header, columns)
+        stream.cut_back(size)
+        return stream
+
+    @classmethod
+    def check(cls, path: Path, size: int, header: str, columns: Mapping[str, str]) -> "Stream":
+        """What `reopened` raises, and the table as it is: nothing is written."""
         stream = cls.__new__(cls)
         stream._describe(path, header, columns)
-        stream._cut(size)
+        stream._size = stream._checked(size)
         return stream
 
     @property
@@ -51,7 +60,9 @@ class Stream:
         return self._size
 
     def append(self, rows: Iterable[Sequence[ArrayLike] | np.ndarray]) -> None:
-        """Write rows of one number per column, all of them at once.
+        """Write rows of one number per column: all of them or, where that fails, none.
+
+        They are counted with the same step as they are written, whatever interrupts it.
 
         Raises:
             ValueError: if a row has too few or too many numbers, or one does not fit its format;
@@ -59,20 +70,27 @@ class Stream:
             ResultsError: if the file cannot be written to, or somebody else has changed it.
         """
         text = "".join(self._line(row) for row in rows).encode()
-        try:
-            with self._path.open("rb+") as file:
-                found = file.seek(0, os.SEEK_END)
-                if found != self._size:
-                    raise ResultsError(
-                        f"{self._path} has {found} bytes, this run wrote {self._size}: "
-                        "does another run write to the same folder?"
-                    )
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise ResultsError(f"cannot write to {self._path} ({error.strerror})") from error
-        self._size += len(text)
+        path = self._path
+        with uninterrupted(), writing(path), path.open("rb+", buffering=0) as file:
+            found = file.seek(0, os.SEEK_END)
+            if found != self._size:
+                raise ResultsError(
+                    f"{path} has {found} bytes, this run wrote {self._size}: "
+                    "does another run write to the same folder?"
+                )
+            append(file, text, to_disk=True)
+            self._size += len(text)
+
+    def cut_back(self, size: int) -> None:
+        """Remove the rows behind `size` bytes.
+
+        Raises:
+            ResultsError: if that cannot be done.
+        """
+        with uninterrupted(), writing(self._path), self._path.open("rb+", buffering=0) as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
+            self._size = size
 
     def _describe(self, path: Path, header: str, columns: Mapping[str, str]) -> None:
         self._path = path
@@ -88,9 +106,10 @@ class Stream:
         )
         return " ".join(fields) + "\n"
 
-    def _cut(self, size: int) -> None:
+    def _checked(self, size: int) -> int:
+        """Bytes of the file, in which a row must end at `size`."""
         try:
-            with self._path.open("rb+") as file:
+            with self._path.open("rb") as file:
                 found = file.seek(0, os.SEEK_END)
                 if found < size:
                     raise self._not_resumable(f"has {found} bytes", size)
@@ -100,12 +119,9 @@ class Stream:
                 file.seek(size - 1)
                 if file.read(1) != b"\n":
                     raise self._not_resumable(f"has no row that ends at byte {size}", size)
-                file.truncate(size)
-                file.flush()
-                os.fsync(file.fileno())
         except OSError as error:
             raise self._not_resumable(f"cannot be opened ({error.strerror})", size) from error
-        self._size = size
+        return found
 
     def _not_resumable(self, found: str, size: int) -> ResultsError:
         return ResultsError(

@@ -1,6 +1,7 @@
 """An ensemble of fits: starts, rounds, and what is kept of every member and of their spread."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import jax
@@ -8,15 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from deeppseudopot_jax.errors import NumericalError
+from deeppseudopot_jax.errors import NumericalError, ResultsError
+from deeppseudopot_jax.files.interrupts import uninterrupted
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG, Spread
 from deeppseudopot_jax.run.session import Session, Solved
+from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.initial import Initial, target_curves
 from deeppseudopot_jax.training.ensemble.members import fit_members
+from deeppseudopot_jax.training.ensemble.rounds import Member
 from deeppseudopot_jax.training.least_squares.coordinates import coordinates_of
 from deeppseudopot_jax.training.regression import fit_many
 from deeppseudopot_jax.training.trainable import Split, merge, split
@@ -25,34 +29,57 @@ from deeppseudopot_jax.training.trainable import Split, merge, split
 def fit_ensemble(session: Session, start: Initial, initial: Solved) -> Solved:
     """Fit all members; returns the best of them, by its held-out cost where something is held out.
 
+    Where something ends it, the one of lowest cost is in best_*.
+
     Raises:
         NumericalError: if no member has a finite cost.
     """
     settings, report, outputs = session.bundle.settings, session.report, session.outputs
     starts = _starts(session, start)
     rounds = fit_members(session.problem, starts, settings, session.cost)
-    with report.progress("ensemble", settings.max_epochs) as counter:
-        for number, members in enumerate(rounds):
-            lowest, updates, done = on_host((members.lowest, members.updates, members.done))
-            known = lowest[np.isfinite(lowest)]
-            if not len(known):
-                raise NumericalError("no member of the ensemble has a finite cost at its start")
-            text = (
-                f"lowest cost {known.min():.6g}, median {np.median(known):.6g}, "
-                f"{int(done.sum())} of {len(done)} done"
-            )
-            report.log(f"round {number}: {text}")
-            counter.update(int(updates.max()), text)
+    members: Member | None = None
+    try:
+        with report.progress("ensemble", settings.max_epochs) as counter:
+            for number, members in enumerate(rounds):
+                lowest, updates, done = on_host((members.lowest, members.updates, members.done))
+                known = lowest[np.isfinite(lowest)]
+                if not len(known):
+                    raise NumericalError("no member of the ensemble has a finite cost at its start")
+                text = (
+                    f"lowest cost {known.min():.6g}, median {np.median(known):.6g} eV^2, "
+                    f"{int(done.sum())} of {len(done)} done"
+                )
+                report.log(f"round {number}: {text}")
+                counter.update(int(updates.max()), text)
+    except BaseException as error:  # Ctrl-C too
+        if members is not None:
+            with uninterrupted(), suppress(ResultsError):  # there is an error to tell already
+                report.line(f"Ensemble was ended by {name_of(error)}{_saved(session, members)}")
+        raise
+    assert members is not None  # the starts at least
     found = _solved_members(session, members.best, members.lowest, initial)
     best = min(found, key=lambda member: _judged(session, found[member]))
     _write_members(session, found, updates)
     _write_spread(session, found, best)
     report.line(
         f"Ensemble: {len(found)} of {settings.ensemble_size} members, costs "
-        f"{known.min():.6g} to {known.max():.6g}; the best is member {best}, which is exported"
+        f"{known.min():.6g} to {known.max():.6g} eV^2; the best is member {best}, which is exported"
     )
     outputs.parameters("best", found[best].params)
     return found[best]
+
+
+def _saved(session: Session, members: Member) -> str:
+    """Save the member of lowest cost so far, and say so."""
+    lowest, params = on_host((members.lowest, members.best))
+    if not np.isfinite(lowest).any():
+        return ""
+    best = int(np.nanargmin(np.where(np.isfinite(lowest), lowest, np.nan)))
+    try:
+        session.outputs.parameters("best", jax.tree.map(jnp.asarray, _one(params, best)))
+    except ResultsError as error:
+        return f"; it could not be saved: {error}"
+    return f"; best_* hold member {best + 1}, cost {lowest[best]:.6g}"
 
 
 def _starts(session: Session, start: Initial) -> Parameters:

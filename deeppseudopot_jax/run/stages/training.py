@@ -3,29 +3,39 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from optax import OptState
 
-from deeppseudopot_jax.errors import NumericalError
+from deeppseudopot_jax.errors import NumericalError, ResultsError
+from deeppseudopot_jax.files.interrupts import uninterrupted
 from deeppseudopot_jax.initialise import initial_moments
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG, CostRow, Outputs
 from deeppseudopot_jax.run.session import Session, Solved, spelled
+from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.describe import describe_fit
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.training.adam_state import adam_moments, replace_adam_moments
+from deeppseudopot_jax.training.adam_state import replace_adam_moments
 from deeppseudopot_jax.training.loop import Epoch, train
+
+_SECONDS_BETWEEN_SAVES = 60.0
+"""At most, whatever plotEvery is, so that a kill costs no more than these and an epoch."""
 
 
 @dataclass
 class _History:
-    """What the epochs so far have come to; `best` has the lowest cost, as `Epoch.judged` has it."""
+    """What the epochs so far have come to; `best` has the lowest cost, as `Epoch.judged` has it.
+
+    `in_files` is the one that best_* hold.
+    """
 
     terms: tuple[str, ...]
     training: list[CostRow] = field(default_factory=list)
     validation: list[CostRow] = field(default_factory=list)
     best: Epoch | None = None
+    in_files: Epoch | None = None
     last_solved: tuple[int, Solved] | None = None
 
     def add(self, epoch: Epoch) -> None:
@@ -49,21 +59,22 @@ class _History:
         self.last_solved = number, solved
 
     def save(self, outputs: Outputs) -> None:
-        """The costs so far, and best_*, the best potential of them."""
+        """best_*, the best potential so far, and the costs."""
+        if self.best is not None and self.best is not self.in_files:
+            outputs.parameters("best", self.best.params, self.best.optimizer_state)
+            self.in_files = self.best
         if self.training:
             outputs.costs("final_training_cost", self.training, self.terms)
         if self.validation:
             outputs.costs("final_validation_cost", self.validation, self.terms)
-        if self.best is not None:
-            outputs.parameters("best", self.best.params, self.best.optimizer_state)
 
     def __str__(self) -> str:
         if not self.training:
             return "before the first epoch"
         first, last, best = self.training[0], self.training[-1], self.best
-        text = f"at epoch {last.epoch}: cost {first.cost:.6g} -> {last.cost:.6g}"
+        text = f"at epoch {last.epoch}: cost {first.cost:.6g} -> {last.cost:.6g} eV^2"
         if last.held_out is not None:
-            text += f", held out {first.held_out:.6g} -> {last.held_out:.6g}"
+            text += f", held out {first.held_out:.6g} -> {last.held_out:.6g} eV^2"
         if best is None:
             return f"{text}, and there is no good potential"
         which = "held-out cost " if best.judged != best.cost else ""
@@ -91,9 +102,9 @@ def optimise(session: Session, initial: Solved) -> Fit:
     try:
         last = _run_epochs(session, initial, history)
     except BaseException as error:  # Ctrl-C too: hours of training must not be lost
-        history.save(outputs)
-        kept = ", which best_* hold" if history.best is not None else ""
-        report.line(f"Training was ended by {type(error).__name__} {history}{kept}")
+        with uninterrupted(), suppress(ResultsError):  # there is an error to tell already
+            kept = _saved(history, outputs)
+            report.line(f"Training was ended by {name_of(error)} {history}{kept}")
         raise
     history.save(outputs)
     curves = {
@@ -110,24 +121,45 @@ def optimise(session: Session, initial: Solved) -> Fit:
     return Fit(solved, best.optimizer_state)
 
 
+def _saved(history: _History, outputs: Outputs) -> str:
+    """Save what there is, and say so."""
+    failed = ""
+    try:
+        history.save(outputs)
+    except ResultsError as error:
+        failed = f"; not all of it could be saved: {error}"
+    known, best = history.in_files, history.best
+    if known is None:
+        return failed
+    return (
+        ", which best_* hold" if known is best else f"; best_* hold epoch {known.number}"
+    ) + failed
+
+
 def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
     """All epochs with their files and log lines; returns the last one."""
     settings, report = session.bundle.settings, session.report
     with report.progress("training", settings.max_epochs) as counter:
-        start = time.perf_counter()
+        start = last_save = time.perf_counter()
         params, carried = initial.params, initial.carried
         restore = _restore_adam(session, params)
         epochs = train(session.problem, params, settings, restore, session.cost, carried)
         for epoch in epochs:
-            seconds = time.perf_counter() - start
-            history.add(epoch)
+            now = time.perf_counter()
+            seconds = now - start
+            with uninterrupted():
+                history.add(epoch)
             report.log(_log_line(epoch, seconds, settings))
             if epoch.failed:
                 raise NumericalError(f"epoch {epoch.number}: {epoch.stopped}")
             if settings.plot_every and epoch.number and epoch.number % settings.plot_every == 0:
                 _epoch_files(session, epoch, history)
-                history.save(session.outputs)
-            counter.update(epoch.number, f"cost {epoch.cost:.6g}")
+                last_save = -math.inf
+            if now - last_save > _SECONDS_BETWEEN_SAVES:
+                with uninterrupted():
+                    history.save(session.outputs)
+                last_save = now
+            counter.update(epoch.number, f"cost {epoch.cost:.6g} eV^2")
             start = time.perf_counter()
     if not history.validation or history.validation[-1].epoch != epoch.number:
         history.validate(epoch.number, session, session.solved(epoch.params))
@@ -136,9 +168,9 @@ def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
 
 def _log_line(epoch: Epoch, seconds: float, settings: Settings) -> str:
     norms = epoch.gradient_norms
-    text = f"epoch {epoch.number}: cost {epoch.cost:.8g}{spelled(epoch.terms)}"
+    text = f"epoch {epoch.number}: cost {epoch.cost:.8g} eV^2{spelled(epoch.terms)}"
     if epoch.held_out is not None:
-        text += f", held out {epoch.held_out:.8g}"
+        text += f", held out {epoch.held_out:.8g} eV^2"
     text += f", gradient norm {math.hypot(*norms.values()):.3e}"
     if settings.log_gradients:
         text += f" ({', '.join(f'{name} {norm:.3e}' for name, norm in norms.items())})"
@@ -167,18 +199,7 @@ def _restore_adam(session: Session, params: Parameters) -> Callable[[OptState], 
     if not session.plan.restores_moments:
         return lambda state: state
     found = initial_moments(session.bundle, session.problem, params)
-    others = session.plan.trained_channels[1:]
+    others = [name for name in session.plan.trained_channels if name not in found]
     fresh = f"; those of {', '.join(others)} start from zero" if others else ""
     session.report.line(f"Adam starts from the moments of init_AdamState.pth{fresh}")
-
-    def restore(state: OptState) -> OptState:
-        moments = adam_moments(state)
-        assert moments is not None  # `initial_moments` finds some for Adam only
-        merged = moments._replace(
-            count=found.count,
-            mu={**moments.mu, "local": found.mu},
-            nu={**moments.nu, "local": found.nu},
-        )
-        return replace_adam_moments(state, merged)
-
-    return restore
+    return lambda state: replace_adam_moments(state, found)

@@ -1,27 +1,32 @@
 """The Monte Carlo stage: chains of steps with their files, and the best potential of them."""
 
+import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeppseudopot_jax.errors import NumericalError
+from deeppseudopot_jax.errors import InputError, NumericalError, ResultsError
+from deeppseudopot_jax.files.interrupts import uninterrupted
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.montecarlo.diagnostics import rates
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG
 from deeppseudopot_jax.run.session import Session, Solved
-from deeppseudopot_jax.run.stages.sampling.facts import chain_facts
-from deeppseudopot_jax.run.stages.sampling.files import ChainFiles
+from deeppseudopot_jax.run.signals import name_of
+from deeppseudopot_jax.run.stages.sampling.files import files_of
 from deeppseudopot_jax.run.stages.sampling.rows import RowMaker, Rows
 
 _STEPS_PER_CHUNK = 50
 _SECONDS_BETWEEN_ROWS = 2.0
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
+"""After the first one, which follows the first chunk: a job of any length gets somewhere."""
 _STEPS_BETWEEN_SAMPLES = 10
 
 
@@ -39,95 +44,130 @@ def sample(session: Session, initial: Solved, resume_from: Path | None = None) -
     """
     best = initial
     for index, chain in enumerate(session.chains):
-        options = chain.plan.options
-        prefix = f"{Path(options.file).stem}_" if options and len(session.chains) > 1 else ""
-        best = _Run(session, chain, prefix, index).go(best, resume_from)
+        best = _Run(session, chain, index).go(best, resume_from)
     return best
+
+
+@dataclass
+class _Progress:
+    """How far a chain is: its state, and the rows up to there that are not in its tables yet."""
+
+    running: Running
+    maker: RowMaker
+    rows: Rows
+
+    def add(self, running: Running, rows: Rows) -> None:
+        """Another chunk."""
+        self.running, self.rows = running, _joined(self.rows, rows)
 
 
 class _Run:
     """One chain with its files."""
 
-    def __init__(self, session: Session, chain: Chain, prefix: str, index: int) -> None:
-        self._session, self._chain, self._prefix = session, chain, prefix
-        self._index = index
-        facts = chain_facts(session.bundle, chain)
-        self._files = ChainFiles(session.outputs, chain, prefix, facts)
+    def __init__(self, session: Session, chain: Chain, index: int) -> None:
+        self._session, self._chain, self._index = session, chain, index
+        self._files = files_of(session.plan, session.outputs, chain, len(session.chains))
+        self._prefix = self._files.prefix
         self._written = float("inf")  # lowest cost in best_*
         self._failures = 0
 
     def go(self, start: Solved, resume_from: Path | None) -> Solved:
         """All steps; whatever ends them, what was found so far is in the results folder."""
-        running, maker, rows = self._begun(start, resume_from)
+        progress = self._begun(start, resume_from)
         try:
-            running = self._advance(running, maker, rows)
+            self._advance(progress)
         except BaseException as error:  # Ctrl-C too
-            self._session.report.line(
-                f"Monte Carlo was ended by {type(error).__name__}; --resume goes on from "
-                f"{self._prefix}mc_checkpoint.npz"
-            )
+            with uninterrupted(), suppress(ResultsError):  # there is an error to tell already
+                kept = self._saved(progress)
+                self._session.report.line(f"Monte Carlo was ended by {name_of(error)}{kept}")
             raise
+        running = progress.running
         self._tell(running)
         found, _ = _best(running)
         solved = self._export(found)
         self._files.figures(np.asarray(on_host(running.state.schedule.betas))[-1])
         return solved
 
-    def _begun(self, start: Solved, resume_from: Path | None) -> tuple[Running, RowMaker, Rows]:
+    def _saved(self, progress: _Progress) -> str:
+        """Save what there is, and say what a run that is resumed will find."""
+        failed = ""
+        try:
+            self._checkpoint(progress)
+        except ResultsError as error:
+            failed = f"; it could not be saved: {error}"
+        saved = self._files.saved
+        return failed + (f"; --resume goes on from {saved}" if saved else "")
+
+    def _begun(self, start: Solved, resume_from: Path | None) -> _Progress:
         report, plan = self._session.report, self._chain.plan
         seed = self._session.bundle.settings.seed
         key = jax.random.fold_in(jax.random.key(seed), self._index)
         try:
             running = self._chain.begin(key, start.params, start.carried)
-        except ValueError as error:
+        except InputError as error:
             raise NumericalError(str(error)) from error
         name = f" by {plan.options.file}" if plan.options else ""
         report.line(
             f"Monte Carlo{name}: {plan.n_steps} steps of {plan.schedule.n_rungs} "
             f"replica{'s' if plan.schedule.n_rungs > 1 else ''} from cost "
-            f"{float(on_host(running.state.replicas.cost)[0]):.6g}"
+            f"{float(on_host(running.state.replicas.cost)[0]):.6g} eV^2{self._meaning}"
         )
         resumed = None if resume_from is None else self._files.resume(resume_from, running)
         every = (plan.options and plan.options.write_every) or _STEPS_BETWEEN_SAMPLES
         if resumed is not None:
             report.line(f"resumed after step {int(resumed.state.step)}")
-            return resumed, RowMaker(resumed, every), {}
+            return _Progress(resumed, RowMaker(resumed, every), {})
         self._files.begin()
         maker = RowMaker(running, every)
         kept = on_host(jax.jit(jax.vmap(self._chain.keep))(running.state.replicas))
-        return running, maker, maker.start(running, kept)
+        return _Progress(running, maker, maker.start(running, kept))
 
-    def _advance(self, running: Running, maker: RowMaker, rows: Rows) -> Running:
-        """Chunk after chunk; rows and checkpoints are written now and then."""
-        plan, report = self._chain.plan, self._session.report
-        last_rows = last_checkpoint = time.monotonic()
-        try:
-            with report.progress("Monte Carlo", plan.n_steps) as counter:
-                for n_steps in _chunks(int(running.state.step), plan.n_steps, plan.swap_every):
-                    moved, chunk = self._chain.advance(running, n_steps)
-                    running, rows = moved, _joined(rows, maker.of(chunk.info))
-                    info = on_host(chunk.info.history.info)
-                    self._failures += int((info.evaluated & np.isnan(info.proposed_cost)).sum())
-                    if chunk.missed_levels:
-                        report.log("a spot check missed a level: all replicas are solved anew")
-                    now = time.monotonic()
+    @property
+    def _meaning(self) -> str:
+        """What the cost of coefficients is, which differs from that of a training."""
+        if not self._session.plan.samples_coefficients:
+            return ""
+        options = self._chain.plan.options
+        of = "gaps" if options and options.optimize_gaps else "bands"
+        others = "".join(f", {name}" for name in self._chain.cost.names[1:])
+        return f" (mean squares of {of}{others})"
+
+    def _advance(self, progress: _Progress) -> None:
+        """Chunk after chunk; rows and checkpoints are written now and then, and at the end."""
+        plan, report, maker = self._chain.plan, self._session.report, progress.maker
+        last_rows, last_checkpoint = time.monotonic(), -math.inf
+        done = int(progress.running.state.step)
+        with report.progress("Monte Carlo", plan.n_steps) as counter:
+            for n_steps in _chunks(done, plan.n_steps, plan.swap_every):
+                moved, chunk = self._chain.advance(progress.running, n_steps)
+                info = on_host(chunk.info.history.info)
+                self._failures += int((info.evaluated & np.isnan(info.proposed_cost)).sum())
+                if chunk.missed_levels:
+                    report.log("a spot check missed a level: all replicas are solved anew")
+                now = time.monotonic()
+                with uninterrupted():
+                    progress.add(moved, maker.of(chunk.info))
                     if now - last_rows > _SECONDS_BETWEEN_ROWS:
-                        self._files.append(rows)
-                        rows, last_rows = {}, now
+                        self._write_rows(progress)
+                        last_rows = now
                     if now - last_checkpoint > _SECONDS_BETWEEN_CHECKPOINTS:
-                        self._checkpoint(running, rows)
-                        rows, last_checkpoint = {}, now
-                    counter.update(int(running.state.step), f"lowest cost {maker.lowest:.6g}")
-        finally:
-            self._checkpoint(running, rows)
-        return running
+                        self._checkpoint(progress)
+                        last_checkpoint = now
+                done += n_steps
+                counter.update(done, f"lowest cost {maker.lowest:.6g} eV^2")
+        with uninterrupted():
+            self._checkpoint(progress)
 
-    def _checkpoint(self, running: Running, rows: Rows) -> None:
+    def _write_rows(self, progress: _Progress) -> None:
+        if progress.rows:
+            self._files.append(progress.rows)
+            progress.rows = {}
+
+    def _checkpoint(self, progress: _Progress) -> None:
         """Rows first, so that the checkpoint never knows of rows that are not there."""
-        if rows:
-            self._files.append(rows)
-        self._files.save(running)
-        found, cost = _best(running)
+        self._write_rows(progress)
+        self._files.save(progress.running)
+        found, cost = _best(progress.running)
         if cost < self._written:
             self._session.outputs.parameters(f"{self._prefix}best", found, suffix="dat")
             self._written = cost
@@ -151,7 +191,7 @@ class _Run:
         _, cost = _best(running)
         found = rates(counts)
         steps, evaluated = int(counts.steps.sum()), int(counts.evaluated.sum())
-        text = f"Monte Carlo: {steps} proposals, lowest cost {cost:.6g}"
+        text = f"Monte Carlo: {steps} proposals, lowest cost {cost:.6g} eV^2"
         if self._chain.plan.delayed_acceptance:
             saved = 100.0 * (1.0 - evaluated / max(steps, 1))
             text += f"; delayed acceptance saved {saved:.0f} % of the exact evaluations"
