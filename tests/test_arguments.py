@@ -31,7 +31,8 @@ def legal():
     (system,) = bundle.systems
     q_points = np.array([[0.3, 0.1, 0.0]])
     return {
-        "folder": "inputs", "purpose": "run", "models": {}, "bundle": bundle, "local": "zunger",
+        "folder": "inputs", "purpose": "run", "models": {}, "potential": None,
+        "bundle": bundle, "local": "zunger",
         "precision": "float64", "solver": dp.dense, "problem": problem, "replicas": 1,
         "params": params, "system_index": 0, "k_point": 1, "bands": (0, 3), "rows": (ROW,),
         "direction": jnp.array([1.0, 0.0, 0.0]), "tolerance": 1e-5, "q": jnp.arange(3.0),

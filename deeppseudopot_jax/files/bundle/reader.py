@@ -7,7 +7,7 @@ from typing import TypeVar, get_args
 
 import numpy as np
 
-from deeppseudopot_jax.arguments import checked, kind, one_of
+from deeppseudopot_jax.arguments import checked, kind, one_of, optional
 from deeppseudopot_jax.files.bundle.coefficients import (
     read_coefficients,
     read_step_sizes,
@@ -40,7 +40,12 @@ from deeppseudopot_jax.types import Bundle
 Content = TypeVar("Content")
 
 
-@checked(folder=kind(str, PathLike), purpose=one_of(*get_args(Purpose)), models=kind(Mapping))
+@checked(
+    folder=kind(str, PathLike),
+    purpose=one_of(*get_args(Purpose)),
+    models=kind(Mapping),
+    potential=optional(kind(str, PathLike)),
+)
 def read_bundle(
     folder: Path | str,
     purpose: Purpose = "run",
