@@ -26,9 +26,10 @@ def whole_bundle(name: str, bundle: Any, given: Mapping[str, Any]) -> None:
     if not bundle.systems:
         raise refuse(f"{name}.systems", "none", "one or more systems")
     symbols = {symbol for system in bundle.systems for symbol in system.crystal.symbols}
-    if bundle.species != tuple(sorted(symbols)):
-        legal = " ".join(sorted(symbols)) + ", the sorted symbols of all systems"
-        raise refuse(f"{name}.species", " ".join(bundle.species), legal)
+    species = tuple(bundle.species)
+    if species != tuple(sorted({*species})) or not symbols <= {*species}:
+        legal = f"sorted symbols, with {' '.join(sorted(symbols))} among them"
+        raise refuse(f"{name}.species", " ".join(species), legal)
     if bundle.coefficients is not None:
         axes = len(bundle.species), _N_COEFFICIENTS
         require_shape(f"{name}.coefficients", bundle.coefficients, axes)

@@ -154,12 +154,12 @@ def test_parameters_of_another_shape(legal, channel, value, message):
 
 def test_parameters_of_another_network():
     _, problem, params = made(model="Net_celu_HeInit", hidden_layers=(3,))
-    _, _, wider = made(model="Net_celu_HeInit", hidden_layers=(4,))
-    _, _, deeper = made(model="Net_celu_HeInit", hidden_layers=(3, 3))
-    with pytest.raises(dp.InputError, match=r"linear_0'\]\['bias'\]: found shape \(4,\).*\(3,\)"):
-        dp.energies(problem, params.updated({"local": wider.local}))
-    with pytest.raises(dp.InputError, match=r'^params\["local"\].*linear_2'):
-        dp.energies(problem, params.updated({"local": deeper.local}))
+    wider = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), params.local)
+    with pytest.raises(dp.InputError, match=r"linear_0'\]\['bias'\]: found shape \(6,\).*\(3,\)"):
+        dp.energies(problem, params.updated({"local": wider}))
+    fewer = {"params": {"linear_0": params.local["params"]["linear_0"]}}
+    with pytest.raises(dp.InputError, match=r'^params\["local"\].*legal: .*linear_1'):
+        dp.energies(problem, params.updated({"local": fewer}))
 
 
 def test_checks_come_before_tracing_and_see_shapes_in_it(legal):
@@ -224,5 +224,6 @@ def test_the_arrays_of_a_bundle_belong_together(legal):
     few = altered(system.crystal, fractional_positions=np.zeros((1, 3)))
     refused("fractional_positions", systems=(altered(system, crystal=few),))
     refused(r"bundle.coefficients: found shape \(1, 9\)", coefficients=np.zeros((1, 9)))
-    refused("bundle.species: found Ga As", species=("Ga", "As"))
+    for species in (("Ga", "As"), ("As",), ("As", "As", "Ga")):
+        refused(f"bundle.species: found {' '.join(species)}; legal", species=species)
     refused("bundle.systems: found none", systems=())
