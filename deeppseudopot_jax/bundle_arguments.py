@@ -57,12 +57,11 @@ def _check_system(name: str, system: SystemInput, given: Mapping[str, Any]) -> N
 
 
 def _per_level(n_k: int, n_bands: int) -> Iterator[tuple[str, Axes]]:
-    """The fields of a system that have a number per k-point, band or both."""
+    """The fields of a problem's system that have a number per k-point, band or both."""
     yield "k_weights", (n_k,)
     yield "band_weights", (n_bands,)
     yield "reference_energies", (n_k, n_bands)
     yield "band_order", (n_k, n_bands)
-    yield "path_length", (n_k,)
 
 
 def _check_crystal(name: str, crystal: Crystal) -> None:
