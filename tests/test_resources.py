@@ -101,6 +101,11 @@ def test_k_points_count(tmp_path):
     assert states == pytest.approx(4.0 * 10**6 * n_waves * (3 + 4) * 16.0, rel=1e-3)
 
 
+def test_hardly_any_plane_waves(tmp_path):
+    bundle = read(tmp_path, input_0=INPUT.replace("maxKE = 5", "maxKE = 1e-300"))
+    assert estimate(bundle, is_fitted=False).n_bytes > 0.0
+
+
 def test_the_machine_has_some_memory():
     assert 2.0**26 < resources.available_memory() < 2.0**50
 
