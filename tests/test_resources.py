@@ -126,7 +126,10 @@ def test_a_problem_built_from_python_is_refused_too():
         ({"system_0": SYSTEM.replace("= 10.0", "= 1e300")}, "too large a number; found '1e300'"),
         ({"init_SParams": "1e300\n2\n3\n4\n"}, "init_SParams.par:1: too large a number"),
         ({"input_0": INPUT.replace("nBands = 4", "nBands = 3000")}, "found '3000'; legal: less"),
-        ({"input_0": INPUT.replace("nBands = 4", "nBands = 9999999999")}, "at most 2147483647"),
+        (
+            {"input_0": INPUT.replace("nBands = 4", "nBands = 2147483647")},
+            "a whole number > 0 and <= 100000",
+        ),
         ({"NN_config": CONFIG + "max_num_epochs = 9999999999\n"}, ">= 0, at most 2147483647"),
         ({"NN_config": CONFIG + "qmax = 1e7\n"}, "a number > 0 and <= 1e+06"),
         ({"NN_config": CONFIG.replace("4 3", "4 9999999999")}, "at most 2147483647"),
