@@ -158,7 +158,7 @@ def _tables(system: SystemInput, settings: Settings, n_species: int, c: float) -
 
 def _one_k_point(system: SystemInput, spin_orbit: bool, c: float) -> float:
     n_waves, rows, block = _waves(system), _rows(system, spin_orbit), _block(system, spin_orbit)
-    n_spin = rows / n_waves
+    n_spin = 2.0 if spin_orbit else 1.0
     potential = 1.5 * n_waves**2 * c
     if n_waves > _LARGEST_MATRIX:
         potential = 3.0 * n_spin * block * _fft_grid(system) * c

@@ -149,6 +149,12 @@ def test_references_of_other_k_points_are_not_compared(tmp_path, unit):
         assert f"{told}: the bands are not compared with it." in left.notes
 
 
+def test_one_row_says_nothing_of_k_points(tmp_path):
+    single = {"kpoints_0": "0.1 0.2 0.3 1\n", "expBandStruct_0": "0.7 -1 0 2 3\n"}
+    bundle = read_bundle(write(tmp_path, **single))
+    assert bundle.systems[0].reference_energies is not None and bundle.notes == ()
+
+
 def test_numbered_rows_and_lengths_of_k_belong_to_all_and_to_their_k_points(tmp_path):
     for name, lengths in (("numbers", [0, 1, 2, 3, 4]), ("k", LENGTHS), ("none", [0.0] * 5)):
         folder = write(tmp_path / name, expBandStruct_0=rows_of(lengths), **LINE)

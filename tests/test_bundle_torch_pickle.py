@@ -318,6 +318,21 @@ def test_nothing_of_the_reader_can_be_changed_by_a_file(tmp_path, name, state):
     np.testing.assert_array_equal(read_checkpoint(also), np.ones(2, np.float16))
 
 
+def test_states_that_hold_themselves_or_are_nested_without_end(tmp_path):
+    itself = b"\x80\x02}q\x00" + text("a") + b"h\x00s."
+    assert list(read_optimizer_state(archive(tmp_path / "a.pth", itself))) == ["a"]
+    # Every list holds the one before it twice.
+    doubled = b"\x80\x02}"
+    for i in range(40):
+        before = b"h" + bytes([i - 1]) + b"a" if i else b""
+        doubled += text(str(i)) + b"]" + 2 * before + b"q" + bytes([i]) + b"s"
+    doubled += b"."
+    assert len(read_optimizer_state(archive(tmp_path / "b.pth", doubled))) == 40
+    deep = b"\x80\x02}" + text("a") + b"]" * 10**5 + b"a" * (10**5 - 1) + b"s."
+    with pytest.raises(BundleError, match=r"c\.pth: is nested too deeply; legal: 50 levels"):
+        read_optimizer_state(archive(tmp_path / "c.pth", deep))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite_are_told_on_reading(tmp_path, bad):
     weights = np.array([1.0, bad, bad])

@@ -101,6 +101,11 @@ def test_k_points_count(tmp_path):
     assert states == pytest.approx(4.0 * 10**6 * n_waves * (3 + 4) * 16.0, rel=1e-3)
 
 
+def test_hardly_any_plane_waves(tmp_path):
+    bundle = read(tmp_path, input_0=INPUT.replace("maxKE = 5", "maxKE = 1e-300"))
+    assert estimate(bundle, is_fitted=False).n_bytes > 0.0
+
+
 def test_the_machine_has_some_memory():
     assert 2.0**26 < resources.available_memory() < 2.0**50
 
@@ -121,7 +126,10 @@ def test_a_problem_built_from_python_is_refused_too():
         ({"system_0": SYSTEM.replace("= 10.0", "= 1e300")}, "too large a number; found '1e300'"),
         ({"init_SParams": "1e300\n2\n3\n4\n"}, "init_SParams.par:1: too large a number"),
         ({"input_0": INPUT.replace("nBands = 4", "nBands = 3000")}, "found '3000'; legal: less"),
-        ({"input_0": INPUT.replace("nBands = 4", "nBands = 9999999999")}, "at most 2147483647"),
+        (
+            {"input_0": INPUT.replace("nBands = 4", "nBands = 2147483647")},
+            "a whole number > 0 and <= 100000",
+        ),
         ({"NN_config": CONFIG + "max_num_epochs = 9999999999\n"}, ">= 0, at most 2147483647"),
         ({"NN_config": CONFIG + "qmax = 1e7\n"}, "a number > 0 and <= 1e+06"),
         ({"NN_config": CONFIG.replace("4 3", "4 9999999999")}, "at most 2147483647"),

@@ -36,6 +36,8 @@ def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
             problems.append(f"{key} is missing")
         elif value.shape != shape:
             problems.append(f"{key} has shape {value.shape}, expected {shape}")
+        elif np.iscomplexobj(value):
+            problems.append(f"{key} has complex numbers")
         else:
             return np.asarray(value, dtype=np.float64)
         return np.zeros(shape)

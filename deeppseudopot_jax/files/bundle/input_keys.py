@@ -1,13 +1,13 @@
 """input_X.par: the keys of one system."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from deeppseudopot_jax.files.bundle.key_value import KeyFile, read_keys
 from deeppseudopot_jax.files.bundle.text import Document
 from deeppseudopot_jax.resources import largest_basis
-from deeppseudopot_jax.settings import NonNegativeInt, PositiveFloat, PositiveInt
+from deeppseudopot_jax.settings import NonNegativeInt, PositiveFloat
 from deeppseudopot_jax.types import Crystal, PlotRange
 
 MOST_BANDS = 10**5
@@ -23,7 +23,7 @@ class InputKeys(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    n_bands: PositiveInt = Field(alias="nBands")
+    n_bands: Annotated[int, Field(gt=0, le=MOST_BANDS)] = Field(alias="nBands")
     """Bands of every k-point, from the lowest; without spin-orbit each level counts twice."""
     max_kinetic_energy: PositiveFloat = Field(alias="maxKE")
     """Kinetic energy in Ha up to which plane waves are taken."""
@@ -88,12 +88,12 @@ def check_band_count(keys: KeyFile[InputKeys], crystal: Crystal) -> None:
     if n_bands is None or energy is None:
         return
     most = 2.0 * largest_basis(crystal.lattice, energy)
-    if n_bands > min(most, MOST_BANDS):
+    if n_bands > most:
         keys.problem(
             "there are not so many bands",
             "n_bands",
             found=str(n_bands),
-            legal=f"less than {min(most, MOST_BANDS):.0f} (maxKE = {energy:g})",
+            legal=f"less than {most:.0f} (maxKE = {energy:g})",
         )
 
 

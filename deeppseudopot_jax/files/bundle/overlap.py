@@ -12,6 +12,7 @@ SMALLEST_DISTANCE = 0.5
 """Bohr; the shortest bond there is, of hydrogen, is 1.4 Bohr long."""
 
 _MOST_SHIFTS = 1000
+_ENOUGH = 20  # atoms; whoever has so many to move looks at all of them
 
 
 def too_crowded(lattice: Float[np.ndarray, "3 3"], n_atoms: int) -> bool:
@@ -33,7 +34,9 @@ def too_thin(lattice: Float[np.ndarray, "3 3"]) -> bool:
 def overlapping(
     lattice: Float[np.ndarray, "3 3"], positions: Float[np.ndarray, "atom 3"]
 ) -> dict[int, tuple[int, float]]:
-    """Every atom that is too close to one before it or to its own image: which, and how far (Bohr).
+    """Atoms that are too close to one before them or to their own image: which, how far (Bohr).
+
+    The search ends once there are enough of them to tell.
 
     Args:
         lattice: rows in Bohr, of a cell that is neither `too_crowded` nor `too_thin`.
@@ -52,6 +55,8 @@ def overlapping(
     tree = cKDTree(np.concatenate(images) @ lattice)
     found: dict[int, tuple[int, float]] = {}
     for later, point in enumerate(wrapped @ lattice):
+        if len(found) > _ENOUGH:
+            break
         for image in tree.query_ball_point(point, SMALLEST_DISTANCE):
             distance = float(np.linalg.norm(tree.data[image] - point))
             earlier = int(owner[image])

@@ -37,7 +37,7 @@ def misfit(
     """
     steps = np.abs(np.diff(path))
     rounding = 1.5 * _last_digit(path)
-    if np.ptp(steps) <= rounding and _is_a_number_of_rows(steps):
+    if not len(steps) or np.all(steps == 0.0) or np.all(steps == 1.0):
         return None
     found = k_steps(k_points, lattice)
     compared = np.ones(len(steps), bool)
@@ -79,10 +79,6 @@ def _units(lattice: np.ndarray) -> Iterator[float]:
     edges = [edge for cosine, edge in _CENTRED if np.allclose(cosines, cosine, atol=1e-3)]
     for length in lengths:
         yield float(length) * (edges or [1.0])[0] / (2.0 * np.pi)
-
-
-def _is_a_number_of_rows(steps: np.ndarray) -> bool:
-    return not len(steps) or float(steps[0]) in (0.0, 1.0)
 
 
 def _equal(found: np.ndarray, expected: np.ndarray, rounding: float) -> np.ndarray:

@@ -8,6 +8,8 @@ import numpy as np
 from deeppseudopot_jax.files.findings import BundleError, Finding
 from deeppseudopot_jax.files.torch_pickle.read import read_checkpoint
 
+_DEEPEST = 50
+
 
 def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
     """The state dict in a .pth file: parameter names and (read-only) arrays of finite numbers.
@@ -44,22 +46,33 @@ def _dict_of_finite(path: Path, otherwise: str, legal: str) -> dict:
         raise BundleError([Finding(path.name, otherwise, found=found, legal=legal)])
     problems = [
         Finding(path.name, f"{place} is not finite", found=found, legal="finite numbers")
-        for place, found in _not_finite(state, ())
+        for place, found in _not_finite(path.name, state, (), set())
     ]
     if problems:
         raise BundleError(problems)
     return dict(state)
 
 
-def _not_finite(content: object, keys: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Where there is NaN or infinity, and the first such number."""
+def _not_finite(
+    file: str, content: object, keys: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[str, str]]:
+    """Where there is NaN or infinity, and the first such number.
+
+    What is `seen` (by its id) is not looked at again: a pickle may hold itself, or the same a
+    thousand times.
+    """
+    if id(content) in seen:
+        return
+    if len(keys) > _DEEPEST:
+        raise BundleError([Finding(file, "is nested too deeply", legal=f"{_DEEPEST} levels")])
+    seen.add(id(content))
     match content:
         case dict():
             for key, value in content.items():
-                yield from _not_finite(value, (*keys, str(key)))
+                yield from _not_finite(file, value, (*keys, str(key)), seen)
         case list() | tuple():
             for index, value in enumerate(content):
-                yield from _not_finite(value, (*keys, str(index)))
+                yield from _not_finite(file, value, (*keys, str(index)), seen)
         case float() | np.ndarray():
             values = np.ravel(content)
             bad = values[~np.isfinite(values)]
