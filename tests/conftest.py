@@ -26,7 +26,12 @@ REPOSITORY = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of reference bundles and golden numbers; tests skip where it is absent.
+    """The folder of reference bundles and golden numbers."""
+    return reference_material()
+
+
+def reference_material() -> Path:
+    """The folder of the fixture `shared`; tests skip where it is absent.
 
     On CI it must be there: a skipped golden test would be a green lie.
     """

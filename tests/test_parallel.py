@@ -11,19 +11,22 @@ import jax
 import numpy as np
 import parallel_worker
 import pytest
+from same_files import assert_same_folder
 
-from deeppseudopot_jax.files.torch_pickle import read_checkpoint
 from deeppseudopot_jax.parallel import best_system_split, device_mesh
 from deeppseudopot_jax.run.workflows import run
 
 REPOSITORY = Path(__file__).parents[1]
 WORKER = Path(parallel_worker.__file__)
 ACCURACY = 1e-12  # relative to the largest entry; sums are taken in another order
-CONFIG = (
+GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\n"
+CONFIG = GRIDS + (
     "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
-    "nSystem = 1\nnQGrid = 64\nnRGrid = 32\nmax_num_epochs = 2\noptimizer_lr = 0.01\n"
-    "plotEvery = 2\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
+    "max_num_epochs = 2\noptimizer_lr = 0.01\nplotEvery = 9\nschedulerStep = 10\n"
+    "scheduler_gamma = 0.9\n"
 )
+MONTE_CARLO = "mc_iter = 20\nmc_percentage = 1\nmc_beta = 1\nmc_betas = 50 5\nmc_swap_every = 10\n"
+START = dict.fromkeys(("init_ZnParams", "init_SParams"), "5\n2\n3\n0.4\n0\n0\n0\n0\n0\n")
 
 
 def start(command: list[str | Path], devices: int = 2, **variables: str) -> subprocess.Popen:
@@ -113,56 +116,29 @@ def test_least_squares_on_four_devices_makes_the_same_steps(tmp_path, started):
 
 
 def test_a_run_of_two_processes_writes_the_files_of_one(tmp_path):
-    coefficients = "5\n2\n3\n0.4\n0\n0\n0\n0\n0\n"
-    inputs = bundle_samples.write(
-        tmp_path / "inputs",
-        NN_config=CONFIG,
-        init_ZnParams=coefficients,
-        init_SParams=coefficients,
-    )
+    """Of a training, and of Monte Carlo after it with a replica on every device."""
+    config = CONFIG + MONTE_CARLO + "mc_replicas = 4\nstages = network monte_carlo\n"
+    inputs = bundle_samples.write(tmp_path / "inputs", NN_config=config, **dict.fromkeys(START))
     two, one = tmp_path / "two", tmp_path / "one"
     processes = start_two(["-m", "deeppseudopot_jax", "run", inputs, two])
     run(inputs, one)
     printed = finish(*processes)
     assert "Final potential" in printed[0] and "potential" not in printed[1]
     assert "4 devices of 2 processes" in (two / "run.log").read_text()
-    names = sorted(file.name for file in one.iterdir())
-    assert names == sorted(file.name for file in two.iterdir())
-    for name in names:
-        assert_same_file(one / name, two / name)
+    assert_same_folder(one, two)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("replicas", [4, 3], ids=["split replicas", "split k-points"])
 def test_monte_carlo_of_two_processes_writes_the_files_of_one(tmp_path, replicas):
-    coefficients = "5\n2\n3\n0.4\n0\n0\n0\n0\n0\n"
-    config = (
-        "PPmodel = ZeroFunction\nnSystem = 1\nnQGrid = 64\nnRGrid = 32\nmc_bool = 1\n"
-        "mc_iter = 20\nmc_percentage = 1\nmc_beta = 1\nmc_betas = 50 5\nmc_swap_every = 10\n"
-        f"mc_delayed_acceptance = 1\nmc_replicas = {replicas}\n"
-    )
-    inputs = bundle_samples.write(
-        tmp_path / "inputs",
-        NN_config=config,
-        init_ZnParams=coefficients,
-        init_SParams=coefficients,
-    )
+    config = GRIDS + MONTE_CARLO + f"mc_replicas = {replicas}\nmc_delayed_acceptance = 1\n"
+    config += "PPmodel = ZeroFunction\nmc_bool = 1\n"
+    inputs = bundle_samples.write(tmp_path / "inputs", NN_config=config, **START)
     two, one = tmp_path / "two", tmp_path / "one"
     processes = start_two(["-m", "deeppseudopot_jax", "run", inputs, two])
     run(inputs, one)
     finish(*processes)
-    for name in sorted(file.name for file in one.iterdir()):
-        assert_same_file(one / name, two / name)
-
-
-def assert_same_file(one: Path, two: Path) -> None:
-    if one.suffix in (".dat", ".par"):  # tables of bands have five decimals
-        np.testing.assert_allclose(np.loadtxt(two), np.loadtxt(one), rtol=1e-9, atol=1.01e-5)
-    elif one.name.endswith("PPmodel.pth"):
-        first, second = read_checkpoint(one), read_checkpoint(two)
-        assert first.keys() == second.keys()
-        for name, weights in first.items():
-            np.testing.assert_allclose(second[name], weights, rtol=1e-9)
+    assert_same_folder(one, two)
 
 
 def test_half_set_variables_are_told_before_anything_runs(tmp_path):

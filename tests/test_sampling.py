@@ -6,6 +6,8 @@ import bundle_samples
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from same_files import assert_same_file
+from samples import cost_and_gradient
 
 from deeppseudopot_jax import build_problem, initial_params
 from deeppseudopot_jax.costs.choice import monte_carlo_cost
@@ -27,6 +29,8 @@ MONTE_CARLO = "mc_bool = 1\nmc_iter = 30\nmc_percentage = 0.02\nmc_beta = 50\n"
 ZERO = GRIDS + MONTE_CARLO + "PPmodel = ZeroFunction\n"
 NETWORK = GRIDS + MONTE_CARLO + "PPmodel = Net_celu_HeInit\nhiddenLayers = 4\n"
 TEMPERED = "mc_replicas = 3\nmc_betas = 50 5\nmc_swap_every = 5\nmc_delayed_acceptance = 1\n"
+MOVED = {4: [True, True], 5: [True, True], 6: [True, False], 7: [False, True]}
+"""By mc_perturb_mode: whether a5, and whether a6 and a7 move."""
 OPTIONS = "betas = 100 1\nstepsAtTemp = 4 3\ntempStepSizeMod = 1 0.5\ntotalIter = 30\n"
 COEFFICIENTS = "5\n2\n3\n0.4\n0\n0.3\n0.1\n0.2\n0.1\n"
 START = {"init_ZnParams": COEFFICIENTS, "init_SParams": COEFFICIENTS}
@@ -230,14 +234,48 @@ def test_bad_options_end_the_run_before_anything(tmp_path, config, files, messag
     assert not (tmp_path / "results").exists()
 
 
-def test_a_missed_level_is_found_and_told(tmp_path, monkeypatch, no_figures):
+def test_a_missed_level_is_found_and_told(network, tmp_path, monkeypatch, no_figures):
+    """Costs that lack a level count no more: the chain is that of a run that has missed none."""
+    looked_after = Chain.looked_after
+
+    def after_a_miss(self, running, turn):
+        replicas, best = running.state.replicas, running.state.best
+        wrong = running.state._replace(
+            replicas=replicas._replace(cost=2.0 * replicas.cost),
+            best=best._replace(cost=0.0 * best.cost),
+        )
+        return looked_after(self, running._replace(state=wrong), turn)
+
+    monkeypatch.setattr(Chain, "looked_after", after_a_miss)
     monkeypatch.setattr(evaluation, "largest_deviation", lambda *_: 1.0)
-    run(make_inputs(tmp_path / "missed", ZERO + TEMPERED), tmp_path / "found")
-    monkeypatch.undo()
-    log = (tmp_path / "found" / "run.log").read_text()
-    assert "a spot check missed a level" in log
-    found, lowest = np.loadtxt(tmp_path / "found" / "final_mc_cost.dat")[-1, [4, 3]]
-    assert lowest <= found
+    inputs, expected = network
+    run(inputs, tmp_path / "found")
+    assert "a spot check missed a level" in (tmp_path / "found" / "run.log").read_text()
+    for name in ("final_mc_cost.dat", "final_mc_replicas.dat", "iterations.dat"):
+        assert_same_file(expected / name, tmp_path / "found" / name)
+    assert_same_file(expected / "best_PPmodel.pth", tmp_path / "found" / "best_PPmodel.pth")
+
+
+@pytest.mark.parametrize(
+    "mode", [5, *(pytest.param(mode, marks=pytest.mark.exhaustive) for mode in (4, 6, 7))]
+)
+def test_the_files_of_a_network_have_the_coefficients_that_moved(tmp_path, no_figures, mode):
+    """SObool = 1 without coefficient files: what the files say has the lowest cost of the run."""
+    config = (NETWORK + f"SObool = 1\nmc_perturb_mode = {mode}\n").replace("= 0.02", "= 2")
+    results = tmp_path / "results"
+    run(make_inputs(tmp_path / "inputs", config, **dict.fromkeys(START)), results)
+    lowest = np.loadtxt(results / "final_mc_cost.dat")[-1, 3]
+    for prefix, suffix in (("best", "dat"), ("final", "par")):
+        names = {atom: results / f"{prefix}_{atom}Params.{suffix}" for atom in ("Zn", "S")}
+        found = {f"init_{atom}Params": name.read_text() for atom, name in names.items()}
+        again = make_inputs(tmp_path / prefix, config, **found)
+        weights = (results / f"{prefix}_PPmodel.pth").read_bytes()
+        (again / "init_PPmodel.pth").write_bytes(weights)
+        bundle = read_bundle(again)
+        problem = build_problem(bundle)
+        params = initial_params(bundle, problem)
+        assert [bool(params[name].any()) for name in ("spin_orbit", "nonlocal")] == MOVED[mode]
+        assert float(cost_and_gradient(problem, params)[0]) == pytest.approx(lowest, rel=1e-6)
 
 
 def test_every_observable_can_be_in_the_cost(tmp_path, no_figures):
