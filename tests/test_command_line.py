@@ -86,11 +86,8 @@ def test_names_that_are_too_long_are_told_in_one_line(command, tmp_path, place):
     paths = [inputs, tmp_path / "results", inputs]
     paths[place] = tmp_path / ("a" * 300)
     code, _, errors = command("eval", *paths[:2], "--potential", paths[2])
-    assert (
-        code == (1 if place == 1 else 71)
-        and "File name too long" in errors
-        and errors.count("\n") == 1
-    )
+    assert code == (1 if place == 1 else 71)
+    assert "File name too long" in errors and errors.count("\n") == 1
 
 
 def test_what_a_user_can_mend_has_its_own_code_and_no_traceback(command, monkeypatch, tmp_path):
