@@ -118,7 +118,7 @@ def test_a_terminated_training_keeps_its_best_potential(tmp_path, monkeypatch):
     found = {file.name for file in results.iterdir()}
     assert {"best_PPmodel.pth", "best_AdamState.pth", "best_ZnParams.par"} <= found
     assert len(np.loadtxt(results / "final_training_cost.dat")) == 3
-    assert "2 files of an earlier run are removed" in log
+    assert "2 files of an earlier run were removed" in log
     assert not {"final_PPmodel.pth", "epoch_9_BS_sys0.dat"} & found
     assert "older than this run: eval_BS_sys0.dat, notes.txt" in log
 
