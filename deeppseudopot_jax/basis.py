@@ -12,7 +12,9 @@ from deeppseudopot_jax.numerics import pad_rows
 from deeppseudopot_jax.types import Crystal
 
 _SAME_LENGTH = 1e-9
-"""Wave vectors (Bohr^-1) closer than this in length share a shell; rounding is 1e-15."""
+"""Bohr^-1. Lengths that rounding alone separates (1e-14) are one shell, and so is a chain of
+lengths each closer than this to the next; a lattice with fewer than nine decimals splits shells
+that symmetry would make one."""
 
 Sphere = Literal["G", "G_full", "kG"]
 
@@ -22,7 +24,7 @@ class PlaneWaves:
     """Plane-wave integers of one system: one set for all k-points, or one set per k-point.
 
     `own_sets` tells which. Sets shorter than the longest one are padded with zeros, where `mask`
-    is False.
+    is False; a k-point's own set may be empty where maxKE is small.
     `cut_off_by_reference` counts the waves inside the sphere that the reference code's index
     bound leaves out.
     """
@@ -69,7 +71,7 @@ def plane_waves(
     Args:
         crystal: whose reciprocal lattice it is.
         max_kinetic_energy: in Ha.
-        sphere: what it is compared with.
+        sphere: which kinetic energy must be below it.
         k_points: fractional; only `kG` looks at them.
     """
     reciprocal = reciprocal_lattice(crystal.lattice)
@@ -90,7 +92,10 @@ def plane_waves(
 
 @dataclass(frozen=True, eq=False)
 class Differences:
-    """The distinct differences dG = G_i - G_j of a basis, on an FFT grid, sorted into shells.
+    """The distinct differences dG = G_i - G_j of a basis, each with the shell that it lies on.
+
+    G_i and G_j are of one set; those of all sets are joined. `integers` are in the order of the FFT
+    grid, `shell_radii` (Bohr^-1) ascend, and a radius is the shortest length on its shell.
 
     On a grid of `fft_shape` points the product of a wave function with the local potential is
     free of aliasing: sums of a wave and a difference never wrap onto another wave.
@@ -103,7 +108,7 @@ class Differences:
 
 
 def differences(waves: PlaneWaves, reciprocal: Float[np.ndarray, "3 3"]) -> Differences:
-    """Distinct dG of `waves` with their lengths (Bohr^-1), each length listed once."""
+    """The differences of `waves`; `reciprocal` has rows b_i in Bohr^-1."""
     spans = np.max(
         [np.ptp(g[m], axis=0) for g, m in zip(waves.integers, waves.mask, strict=True)], axis=0
     )

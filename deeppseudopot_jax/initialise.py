@@ -2,17 +2,25 @@
 
 import jax
 import numpy as np
-from optax import ScaleByAdamState
 
+from deeppseudopot_jax.arguments import checked
 from deeppseudopot_jax.errors import InputError
-from deeppseudopot_jax.parameters import N_COEFFICIENTS, Parameters, from_coefficients
+from deeppseudopot_jax.observables.arguments import a_bundle, of_bundle
+from deeppseudopot_jax.parameters import (
+    N_COEFFICIENTS,
+    Parameters,
+    from_coefficients,
+    trained_channels,
+)
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict
 from deeppseudopot_jax.problem import Problem
-from deeppseudopot_jax.training.adam_state import from_torch_adam
+from deeppseudopot_jax.training.adam_state import Moments, from_torch_adam
+from deeppseudopot_jax.training.trainable import split
 from deeppseudopot_jax.types import Bundle
 
 
+@checked(bundle=a_bundle, problem=of_bundle)
 def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
     """The parameter pytree a run starts from, before any fit to Zunger or tabulated curves.
 
@@ -20,8 +28,9 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
     it, else from the class's own initialiser with the bundle's `seed`.
 
     Raises:
-        InputError: if init_PPmodel.pth does not fit the model, or if the coefficients are the
-            local potential and the bundle has no coefficient files.
+        InputError: if init_PPmodel.pth does not fit the model, if the coefficients are the local
+            potential and the bundle has no coefficient files, or if bundle and problem differ in
+            species, k-points or bands.
     """
     n_species = len(problem.species)
     model = problem.local
@@ -29,7 +38,7 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
         local: dict | None = (
             model.init(jax.random.key(bundle.settings.seed), problem.dtype)
             if bundle.model_state is None
-            else from_state_dict(model, bundle.model_state)
+            else _restored(model, bundle.model_state)
         )
     elif bundle.coefficients is None:
         raise InputError(
@@ -43,8 +52,18 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
     return from_coefficients(rows, problem.dtype, local)
 
 
-def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> ScaleByAdamState:
-    """Adam's count and moments of a network from init_AdamState.pth, which must be there.
+def _restored(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
+    """The variables that init_PPmodel.pth holds; whatever does not fit names that file."""
+    try:
+        return from_state_dict(model, state)
+    except InputError as error:
+        raise InputError(f"init_PPmodel.pth: {error}") from error
+
+
+def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> Moments:
+    """Adam's counts and moments from init_AdamState.pth, which must be there.
+
+    Those of the network, and of the other trained channels that the file has.
 
     Raises:
         InputError: if the file does not hold the state of an Adam for this network.
@@ -52,6 +71,7 @@ def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> Sca
     model = problem.local
     assert isinstance(model, NetworkModel) and bundle.optimizer_state is not None
     try:
-        return from_torch_adam(model, params.local["params"], bundle.optimizer_state)
-    except ValueError as error:
+        trainable = split(params, trained_channels(bundle.settings)).trainable
+        return from_torch_adam(model, trainable, bundle.optimizer_state)
+    except InputError as error:
         raise InputError(f"init_AdamState.pth: {error}") from error

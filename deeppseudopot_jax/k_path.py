@@ -1,9 +1,10 @@
 """A list of k-points as a path: distances along it, where it jumps, what its corners are called."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.symmetry_points import equivalent, point_group, point_namer
@@ -34,15 +35,32 @@ class KPath:
         return sorted(i for i in starts if i + 1 in ends)
 
 
-def k_path(k_points: Float[np.ndarray, "kpt 3"], lattice: Float[np.ndarray, "3 3"]) -> KPath:
-    """The path through fractional `k_points` of a crystal with `lattice` rows in Bohr."""
+class Steps(NamedTuple):
+    """From every k-point to the next one.
+
+    `straight` tells where a step goes on in the direction of the one before it, `jumps` which
+    steps lead from one part of the path to another one.
+    """
+
+    lengths: Float[np.ndarray, " step"]
+    straight: Bool[np.ndarray, " turn"]
+    jumps: list[int]
+
+
+def k_steps(k_points: Float[np.ndarray, "kpt 3"], lattice: Float[np.ndarray, "3 3"]) -> Steps:
+    """The steps (Bohr^-1) between fractional `k_points`, for `lattice` rows in Bohr."""
     steps = np.diff(k_points @ reciprocal_lattice(lattice), axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     directions = steps / np.where(lengths > 0.0, lengths, 1.0)[:, None]
     straight = np.sum(directions[1:] * directions[:-1], axis=1) > _STRAIGHT
+    return Steps(lengths, straight, _jumps(lengths, straight))
+
+
+def k_path(k_points: Float[np.ndarray, "kpt 3"], lattice: Float[np.ndarray, "3 3"]) -> KPath:
+    """The path through fractional `k_points` of a crystal with `lattice` rows in Bohr."""
+    lengths, straight, jumps = k_steps(k_points, lattice)
     operations = point_group(lattice)
     breaks, advance = [], lengths.copy()
-    jumps = _jumps(lengths, straight)
     for i in jumps:
         advance[i] = _hidden_step(k_points, lengths, i, operations)
         if advance[i] == 0.0:

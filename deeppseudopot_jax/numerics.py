@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 from numpy.polynomial import chebyshev
 
+from deeppseudopot_jax.errors import InputError
+
 
 def safe_divide(
     numerator: Float[Array, "*shape"], denominator: Float[Array, "*shape"], where: Array
@@ -58,7 +60,7 @@ def fit_chebyshev(
     the largest one; `chebyshev_basis(t, upper, degree) @ coefficients` evaluates the expansion.
 
     Raises:
-        ValueError: if 1024 terms do not suffice, so the function is not smooth on that scale.
+        InputError: if 1024 terms do not suffice, so the function is not smooth on that scale.
     """
 
     def scaled(x: np.ndarray) -> Any:
@@ -72,7 +74,10 @@ def fit_chebyshev(
         if significant <= 0.75 * degree:
             return coefficients[:significant]
         degree *= 2
-    raise ValueError(f"no Chebyshev expansion of 1024 terms reaches {tolerance} on [0, {upper}]")
+    raise InputError(
+        f"no Chebyshev expansion of 1024 terms reaches {tolerance} on [0, {upper}] (Bohr^-2): "
+        "maxKE is too large"
+    )
 
 
 def chebyshev_basis(

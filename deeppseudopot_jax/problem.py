@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
+from deeppseudopot_jax.arguments import checked, count, kind, one_of, optional
 from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.batching import SystemGroup, group_systems, laid_out
+from deeppseudopot_jax.bundle_arguments import whole_bundle
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.eigensolvers.interface import Solver
 from deeppseudopot_jax.eigensolvers.iterative import iterative
@@ -26,6 +28,7 @@ from deeppseudopot_jax.potentials.compose import LocalModel
 from deeppseudopot_jax.potentials.networks import network_model
 from deeppseudopot_jax.potentials.zunger import ZungerModel
 from deeppseudopot_jax.records import record, static
+from deeppseudopot_jax.resources import check_tables
 from deeppseudopot_jax.types import Bundle, SystemInput
 
 Precision = Literal["float64", "float32"]
@@ -111,6 +114,15 @@ class Problem:
         return None if layout is None else layout.mesh
 
 
+_with_checks = checked(
+    bundle=whole_bundle,
+    local=optional(one_of(*get_args(LocalName))),
+    precision=one_of(*get_args(Precision)),
+    solver=kind(Solver),
+)
+
+
+@_with_checks
 def build_problem(
     bundle: Bundle,
     local: LocalName | None = None,
@@ -127,13 +139,15 @@ def build_problem(
         solver: eigensolver for every k-point; `eigensolvers.dense.dense` is the reference.
 
     Raises:
-        InputError: if `local` or `precision` is unknown, the model's options are incomplete, or a
-            basis is too small for the bands asked for.
+        InputError: if `local` or `precision` is unknown, the arrays of the bundle do not belong
+            together, the model's options are incomplete, or a basis is too small for the bands
+            asked for.
     """
     problem: Problem = jax.tree.map(jnp.asarray, on_the_host(bundle, local, precision, solver))
     return problem
 
 
+@_with_checks
 def on_the_host(
     bundle: Bundle,
     local: LocalName | None = None,
@@ -141,10 +155,9 @@ def on_the_host(
     solver: Solver = iterative,
 ) -> Problem:
     """What `build_problem` builds, still in NumPy: for `distribute`, which places it once."""
+    check_tables(bundle)
     settings = bundle.settings
     model = local_model(bundle, local)
-    if precision not in ("float64", "float32"):
-        raise InputError(f"precision = {precision!r}: legal are 'float64' and 'float32'")
     dtype = jnp.dtype(precision)
     n_spin = 2 if settings.spin_orbit else 1
     tables, levels = [], []
@@ -185,6 +198,7 @@ def on_the_host(
     )
 
 
+@checked(problem=kind(Problem), replicas=count)
 def distribute(problem: Problem, replicas: int = 1) -> Problem:
     """The same problem on all devices of all processes, systems and k-points split among them.
 
@@ -196,7 +210,7 @@ def distribute(problem: Problem, replicas: int = 1) -> Problem:
         replicas: parts that the devices are split into for replicas, each with the whole problem.
 
     Raises:
-        InputError: if `replicas` does not divide the number of devices.
+        InputError: if `replicas` is no number >= 1 that divides the number of devices.
     """
     devices = jax.devices()
     if len(devices) == 1:
@@ -220,13 +234,12 @@ def with_local(problem: Problem, local: LocalModel) -> Problem:
 
 def local_model(bundle: Bundle, local: LocalName | None = None) -> LocalModel:
     """The short-range local model by its name, or as `build_problem` chooses it."""
-    name = local or ("zunger" if bundle.settings.trains_coefficients else "network")
+    if local is None:
+        local = "zunger" if bundle.settings.trains_coefficients else "network"
     n_species = len(bundle.species)
-    if name == "zunger":
+    if local == "zunger":
         return ZungerModel(n_species)
-    if name == "network":
-        return network_model(bundle.settings, n_species, _largest_difference(bundle))
-    raise InputError(f"local = {local!r}: legal are 'network' and 'zunger'")
+    return network_model(bundle.settings, n_species, _largest_difference(bundle))
 
 
 def _largest_wave_vector(system: SystemInput) -> float:

@@ -16,26 +16,26 @@ _SAME_POINT = 1e-4  # in fractions of the reciprocal vectors; files carry 4 deci
 
 Points = dict[str, tuple[float, float, float]]
 _THIRD = 1.0 / 3.0
-_CUBIC: Points = {"X": (0, 0.5, 0), "M": (0.5, 0.5, 0), "R": (0.5, 0.5, 0.5)}
+_CUBIC: Points = {"X": (0.0, 0.5, 0.0), "M": (0.5, 0.5, 0.0), "R": (0.5, 0.5, 0.5)}
 _TETRAGONAL: Points = {
-    "X": (0, 0.5, 0), "M": (0.5, 0.5, 0), "Z": (0, 0, 0.5), "R": (0, 0.5, 0.5),
+    "X": (0.0, 0.5, 0.0), "M": (0.5, 0.5, 0.0), "Z": (0.0, 0.0, 0.5), "R": (0.0, 0.5, 0.5),
     "A": (0.5, 0.5, 0.5),
 }  # fmt: skip
 _ORTHORHOMBIC: Points = {
-    "X": (0.5, 0, 0), "Y": (0, 0.5, 0), "Z": (0, 0, 0.5), "S": (0.5, 0.5, 0),
-    "T": (0, 0.5, 0.5), "U": (0.5, 0, 0.5), "R": (0.5, 0.5, 0.5),
+    "X": (0.5, 0.0, 0.0), "Y": (0.0, 0.5, 0.0), "Z": (0.0, 0.0, 0.5), "S": (0.5, 0.5, 0.0),
+    "T": (0.0, 0.5, 0.5), "U": (0.5, 0.0, 0.5), "R": (0.5, 0.5, 0.5),
 }  # fmt: skip
 _FACE_CENTRED: Points = {
-    "X": (0.5, 0, 0.5), "L": (0.5, 0.5, 0.5), "W": (0.5, 0.25, 0.75),
+    "X": (0.5, 0.0, 0.5), "L": (0.5, 0.5, 0.5), "W": (0.5, 0.25, 0.75),
     "K": (0.375, 0.375, 0.75), "U": (0.625, 0.25, 0.625),
 }  # fmt: skip
-_BODY_CENTRED: Points = {"H": (0.5, -0.5, 0.5), "N": (0, 0, 0.5), "P": (0.25, 0.25, 0.25)}
+_BODY_CENTRED: Points = {"H": (0.5, -0.5, 0.5), "N": (0.0, 0.0, 0.5), "P": (0.25, 0.25, 0.25)}
 _HEXAGONAL_120: Points = {
-    "M": (0.5, 0, 0), "K": (_THIRD, _THIRD, 0), "A": (0, 0, 0.5), "L": (0.5, 0, 0.5),
+    "M": (0.5, 0.0, 0.0), "K": (_THIRD, _THIRD, 0.0), "A": (0.0, 0.0, 0.5), "L": (0.5, 0.0, 0.5),
     "H": (_THIRD, _THIRD, 0.5),
 }  # fmt: skip
 _HEXAGONAL_60: Points = {
-    **_HEXAGONAL_120, "K": (2 * _THIRD, _THIRD, 0), "H": (2 * _THIRD, _THIRD, 0.5),
+    **_HEXAGONAL_120, "K": (2 * _THIRD, _THIRD, 0.0), "H": (2 * _THIRD, _THIRD, 0.5),
 }  # fmt: skip
 
 # Cosines of the angles (bc, ca, ab) of the primitive lattice vectors, which of the lengths a, b, c
@@ -44,8 +44,8 @@ _HEXAGONAL_60: Points = {
 _LATTICES: tuple[tuple[tuple[float, float, float], str, Points], ...] = (
     ((0.5, 0.5, 0.5), "abc", _FACE_CENTRED),
     ((-_THIRD, -_THIRD, -_THIRD), "abc", _BODY_CENTRED),
-    ((0, 0, 0), "abc", _CUBIC),
-    ((0, 0, -0.5), "ab", _HEXAGONAL_120),
+    ((0.0, 0.0, 0.0), "abc", _CUBIC),
+    ((0.0, 0.0, -0.5), "ab", _HEXAGONAL_120),
     ((0, 0, 0.5), "ab", _HEXAGONAL_60),
     ((0, 0, 0), "ab", _TETRAGONAL),
     ((0, 0, 0), "", _ORTHORHOMBIC),

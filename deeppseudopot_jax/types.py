@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -32,12 +33,14 @@ class PlotRange:
     half_width_zoom: float = 5.0
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True)
 class DeformationTarget:
     """One row of expDefPot_X.par: a transition, or one state where `conduction` is None.
 
     States are (k-point index, band index); `ratio` is the lattice constant relative to the
-    undeformed crystal, `value` the deformation potential in eV.
+    undeformed crystal, `value` the deformation potential in eV. A row is static wherever it is an
+    argument of a traced function.
     """
 
     valence: tuple[int, int]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from threadpoolctl import threadpool_info
 
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.interface import Operator
@@ -73,8 +74,22 @@ def compile_once() -> None:
     print(len(hits), *np.asarray(compiled(matrices)).ravel().tolist())
 
 
+def blas_threads() -> None:
+    """Prints the threads of SciPy's BLAS after the imports, and after a solve."""
+
+    def tell() -> None:
+        libraries = [each for each in threadpool_info() if "scipy.libs" in each["filepath"]]
+        print(*(library["num_threads"] for library in libraries))
+
+    tell()
+    jax.block_until_ready(energies(jnp.asarray(hermitian(2, 8, 8))))
+    tell()
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "solve":
+    if sys.argv[1] == "threads":
+        blas_threads()
+    elif sys.argv[1] == "solve":
         many_solves(6, 300)
         many_solves(40, 100)
     else:

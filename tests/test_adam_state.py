@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from optax import ScaleByAdamState
 
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import to_state_dict
@@ -18,9 +19,14 @@ from deeppseudopot_jax.training.adam_state import (
     replace_adam_moments,
     to_torch_adam,
 )
+from deeppseudopot_jax.training.optimizers import scale_by_adam_of_channels
 
 RATE, BETAS, EPSILON = 0.01, (0.9, 0.999), 1e-8
 NAMES = ["Net_relu_HeInit", "Net_He_BN"]
+OTHERS = {
+    "spin_orbit": ScaleByAdamState(jnp.int32(2), jnp.array([0.1, -0.2]), jnp.array([0.3, 0.4])),
+    "nonlocal": ScaleByAdamState(jnp.int32(5), jnp.eye(2), 2.0 * jnp.eye(2)),
+}
 
 
 def trained(name: str, steps: int = 3):
@@ -51,7 +57,7 @@ def trained(name: str, steps: int = 3):
 @pytest.mark.parametrize("name", NAMES)
 def test_layout_is_that_of_torch(name):
     model, _, state, _, _ = trained(name)
-    torch_state = to_torch_adam(model, adam_moments(state), RATE, BETAS)
+    torch_state = to_torch_adam(model, {"local": state[0]}, RATE, BETAS)
     shapes = [(5, 1), (5,), (4, 5), (4,), (2, 4), (2,)]
     norms = [(5,), (5,), (4,), (4,)]
     n_parameters = 12 if name == "Net_He_BN" else 6  # the last batch norm exists, but never moves
@@ -70,7 +76,7 @@ def test_layout_is_that_of_torch(name):
 def test_torch_steps_from_the_layout_are_the_same_steps(name):
     """One step by the formulas of torch.optim.Adam, entry by entry."""
     model, parameters, state, gradient, advance = trained(name)
-    torch_state = to_torch_adam(model, adam_moments(state), RATE, BETAS)
+    torch_state = to_torch_adam(model, {"local": state[0]}, RATE, BETAS)
 
     def by_index(tree):
         named = to_state_dict(model, {"params": tree, "batch_stats": {}})
@@ -89,20 +95,28 @@ def test_torch_steps_from_the_layout_are_the_same_steps(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_there_and_back(name):
     model, parameters, state, _, _ = trained(name)
-    moments = adam_moments(state)
-    back = from_torch_adam(model, parameters, to_torch_adam(model, moments, RATE))
+    moments = {"local": state[0], **OTHERS}
+    trainable = {"local": parameters, **{channel: part.mu for channel, part in OTHERS.items()}}
+    back = from_torch_adam(model, trainable, to_torch_adam(model, moments, RATE))
     assert jax.tree.structure(back) == jax.tree.structure(moments)
     jax.tree.map(np.testing.assert_array_equal, back, moments)
-    assert back.count.dtype == moments.count.dtype
-    fresh = optax.adam(RATE).init(parameters)
-    jax.tree.map(np.testing.assert_array_equal, replace_adam_moments(fresh, back), state)
+    assert back["local"].count.dtype == moments["local"].count.dtype
+    fresh = optax.chain(scale_by_adam_of_channels(*BETAS), optax.scale(-RATE)).init(trainable)
+    assert adam_moments(fresh).keys() == trainable.keys()
+    kept = {"nonlocal": adam_moments(fresh)["nonlocal"]}
+    del back["nonlocal"]
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        adam_moments(replace_adam_moments(fresh, back)),
+        moments | kept,
+    )
 
 
 def test_a_fresh_state_has_no_entries():
     model, parameters, state, _, _ = trained(NAMES[0], steps=0)
-    torch_state = to_torch_adam(model, adam_moments(state), RATE)
+    torch_state = to_torch_adam(model, {"local": state[0]}, RATE)
     assert torch_state["state"] == {}
-    back = from_torch_adam(model, parameters, torch_state)
+    back = from_torch_adam(model, {"local": parameters}, torch_state)["local"]
     assert int(back.count) == 0
     assert not any(leaf.any() for leaf in jax.tree.leaves((back.mu, back.nu)))
 
@@ -110,8 +124,11 @@ def test_a_fresh_state_has_no_entries():
 def test_dtypes_are_those_of_the_parameters():
     model, parameters, state, _, _ = trained(NAMES[0])
     single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), parameters)
-    back = from_torch_adam(model, single, to_torch_adam(model, adam_moments(state), RATE))
-    assert {leaf.dtype for leaf in jax.tree.leaves((back.mu, back.nu))} == {jnp.dtype("float32")}
+    trainable = {"local": single, "spin_orbit": jnp.zeros(2, jnp.float32)}
+    moments = {"local": state[0], "spin_orbit": OTHERS["spin_orbit"]}
+    back = from_torch_adam(model, trainable, to_torch_adam(model, moments, RATE))
+    leaves = jax.tree.leaves([(part.mu, part.nu) for part in back.values()])
+    assert len(leaves) > 2 and {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
 
 
 def test_other_optimizers_have_no_moments():
@@ -129,6 +146,12 @@ def broken(kind: str, state: dict) -> dict:
         state["state"][2]["exp_avg_sq"] = np.zeros((5, 4))
     elif kind == "steps":
         state["state"][1]["step"] = np.asarray(9.0, np.float32)
+    elif kind == "channels":
+        state["channels"] = [1]
+    elif kind == "channel":
+        del state["channels"]["spin_orbit"]["exp_avg"]
+    elif kind == "species":
+        state["channels"]["nonlocal"]["exp_avg_sq"] = np.zeros((3, 2))
     return state
 
 
@@ -140,11 +163,16 @@ def broken(kind: str, state: dict) -> dict:
         ("count", "7 parameters, PPmodel = Net_relu_HeInit has 6"),
         ("shape", r"shape \(5, 4\) for hidden.1.weight, expected \(4, 5\)"),
         ("steps", r"differ in steps: \[3, 9\]"),
+        ("channels", "channels of the optimizer state is a list; legal: a dict"),
+        ("channel", "of spin_orbit is not one of Adam: KeyError"),
+        ("species", r"shape \(3, 2\) for nonlocal, expected \(2, 2\)"),
     ],
 )
 def test_states_that_do_not_fit_are_refused(kind, message):
     model, parameters, state, _, _ = trained(NAMES[0])
     with pytest.raises(ValueError, match=message):
         from_torch_adam(
-            model, parameters, broken(kind, to_torch_adam(model, adam_moments(state), RATE))
+            model,
+            {"local": parameters, "spin_orbit": jnp.zeros(2), "nonlocal": jnp.zeros((2, 2))},
+            broken(kind, to_torch_adam(model, {"local": state[0], **OTHERS}, RATE)),
         )

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from bundle_samples import GOOD, problems, read, write
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.bundle import BundleError, read_bundle
 from deeppseudopot_jax.files.torch_pickle import read_state_dict, write_checkpoint
+from deeppseudopot_jax.run.checks.plan import plan_of
+from deeppseudopot_jax.run.preparation import prepare, tables_of
 
 CONFIG = GOOD["NN_config.par"]
 FIT = (
@@ -174,6 +177,14 @@ def test_bad_checkpoints_are_told_with_the_rest(tmp_path):
         "init_PPmodel.pth: is damaged or not a zip file (File is not a zip file)",
         "init_AdamState.pth: is no optimizer state",
     ]
+
+
+def test_weights_that_do_not_fit_the_model_name_their_file(tmp_path):
+    write_checkpoint(tmp_path / "init_PPmodel.pth", STATE)
+    plan = plan_of(read(tmp_path))
+    message = r"init_PPmodel\.pth: the weights do not fit PPmodel = Net_relu with layers 1 4 3 2"
+    with pytest.raises(InputError, match=message + r": hidden\.1\.weight is missing"):
+        prepare(plan, tables_of(plan.bundle, "float64"))
 
 
 def test_reading_writes_nothing(tmp_path):

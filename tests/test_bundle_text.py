@@ -75,13 +75,33 @@ def test_a_problem_reads_as_one_line():
 
 
 def test_the_message_lists_files_in_order_and_cuts_a_flood_short(tmp_path):
-    write(tmp_path, input_0="nBands = 4\n", expBandStruct_0="0 x y z u\n" * 10)
+    rows = "".join(f"0 x{i} y{i} z{i} u{i}\n" for i in range(10))
+    write(tmp_path, input_0="nBands = 4\n", expBandStruct_0=rows)
     with pytest.raises(BundleError) as caught:
         read_bundle(tmp_path)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"41 problems in {tmp_path}:"
     assert lines[1] == "  input_0.par: the key maxKE is missing; legal: a number > 0"
-    assert lines[2].startswith("  expBandStruct_0.par:1: not a number; found 'x'; legal: a finite")
+    assert lines[2].startswith("  expBandStruct_0.par:1: not a number; found 'x0'; legal: a finite")
     assert lines[-1] == "  expBandStruct_0.par: and 20 more problems"
     assert len(lines) == 23
     assert len(caught.value.problems) == 41
+
+
+def test_what_is_wrong_with_many_lines_is_told_once(tmp_path):
+    rows = ["0 0 0"] * 200
+    rows[4] = rows[9] = "# a comment"
+    rows[19] = "0 0 0 x"
+    write(tmp_path, kpoints_0="\n".join(rows))
+    with pytest.raises(BundleError) as caught:
+        read_bundle(tmp_path)
+    lines = str(caught.value).splitlines()
+    assert lines == [
+        f"198 problems in {tmp_path}:",
+        "  kpoints_0.par:1-4,6-9,11-19,21-200: wrong number of columns; found '3 columns'; "
+        "legal: 4 columns (k1 k2 k3 weight)",
+        "  kpoints_0.par:20: not a number; found 'x'; legal: a finite number",
+    ]
+    scattered = "".join("0 0 0\n#\n" for _ in range(20))
+    with pytest.raises(BundleError, match=r"kpoints_0\.par:1,3,5,7,9,11,13,15,\.\.\.: wrong"):
+        read_bundle(write(tmp_path, kpoints_0=scattered))

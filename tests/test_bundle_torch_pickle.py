@@ -3,6 +3,7 @@
 import pickle
 import zipfile
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from deeppseudopot_jax.files.bundle import BundleError
 from deeppseudopot_jax.files.torch_pickle import (
     UnsafePickleError,
+    read,
     read_checkpoint,
+    read_optimizer_state,
     read_state_dict,
     write_checkpoint,
 )
@@ -283,3 +286,52 @@ def test_a_zip_bomb_is_not_unpacked(tmp_path):
     assert (tmp_path / "a.pth").stat().st_size < 20_000
     with pytest.raises(BundleError, match=r"the entry root/data\.pkl is compressed or encrypted"):
         read_checkpoint(tmp_path / "a.pth")
+
+
+NAMES_OF_A_PICKLE = sorted(read._NAMES)
+STATES = {
+    "attributes": b"}" + text("name") + text("FloatStorage") + b"s",
+    "one name": b"]" + text("FloatStorage") + b"a",
+    "the other attributes": b"N}" + text("name") + text("FloatStorage") + b"s\x86",
+    "a class": b"N}" + text("__class__") + b"ccollections\nOrderedDict\ns\x86",
+    "a call": b"}" + text("__call__") + b"ccollections\nOrderedDict\ns",
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", NAMES_OF_A_PICKLE)
+def test_nothing_of_the_reader_can_be_changed_by_a_file(tmp_path, name, state):
+    """BUILD on every name, and on what calls of it return: later files are read as ever."""
+    good = archive(tmp_path / "good.pth", tensor(0, [4], [1]), _0=FOUR)
+    halves = tensor(0, [2], [1], kind="HalfStorage", count=2)
+    also = archive(tmp_path / "also.pth", halves, _0=np.ones(2, np.float16).tobytes())
+    before = {key: (value, type(value), repr(value)) for key, value in read._NAMES.items()}
+    push = f"c{name.replace(' ', chr(10))}\n".encode()
+    for program in (push, push + b"(" + text("a") + b"tR", push + b")R", TENSOR):
+        for build in (b"b", b"ub", b"sb", b"ab"):
+            raw = b"\x80\x02" + program + STATES[state] + build + b"."
+            with suppress(BundleError):
+                read_checkpoint(archive(tmp_path / "bad.pth", raw))
+    after = {key: (value, type(value), repr(value)) for key, value in read._NAMES.items()}
+    assert before == after
+    np.testing.assert_array_equal(read_checkpoint(good), np.arange(4.0))
+    np.testing.assert_array_equal(read_checkpoint(also), np.ones(2, np.float16))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_told_on_reading(tmp_path, bad):
+    weights = np.array([1.0, bad, bad])
+    write_checkpoint(
+        tmp_path / "init_PPmodel.pth", {"good": np.ones(2), "hidden.0.weight": weights}
+    )
+    message = f"init_PPmodel.pth: hidden.0.weight is not finite; found '{bad}'"
+    with pytest.raises(BundleError, match=message):
+        read_state_dict(tmp_path / "init_PPmodel.pth")
+    adam = {"state": {0: {"exp_avg": np.float32([bad])}}, "param_groups": [{"betas": (0.9, bad)}]}
+    write_checkpoint(tmp_path / "init_AdamState.pth", adam)
+    with pytest.raises(BundleError) as caught:
+        read_optimizer_state(tmp_path / "init_AdamState.pth")
+    assert [str(problem).split(";")[0] for problem in caught.value.problems] == [
+        "init_AdamState.pth: state: 0: exp_avg is not finite",
+        "init_AdamState.pth: param_groups: 0: betas: 1 is not finite",
+    ]

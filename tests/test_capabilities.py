@@ -11,7 +11,7 @@ from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_s
 from deeppseudopot_jax.run.checks.idle import WHY_IDLE, remarks
 from deeppseudopot_jax.run.checks.plan import plan_of
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.types import MonteCarloOptions
+from deeppseudopot_jax.types import DeformationTarget, MonteCarloOptions
 
 TRAINING = {
     "max_epochs": 3, "learning_rate": 0.1, "plot_every": 1, "scheduler_step": 1,
@@ -162,6 +162,17 @@ def test_coefficients_without_effect():
     assert not about(without, "a8") and "a4 is 0" in about(without, "LRgamma")
 
 
+def test_a8_acts_where_deformation_potentials_are_fitted_with_the_strain_channel():
+    keys = "strainBool", "trainStrain", "a8", "fit_defPot = 1 (input_0.par)", "expDefPot_0.par"
+    row = DeformationTarget((0, 0), None, 1.01, -2.0, 1.0)
+    system = {"fit_deformation": True, "deformation_targets": (row,)}
+    fitted = made(system=system, **TRAINING, strain=True, train_strain=True)
+    assert not any(about(fitted, key) for key in keys)
+    assert plan_of(fitted).trained_channels == ("local", "strain")
+    without = made(system=system, **TRAINING, train_strain=True)
+    assert about(without, "trainStrain") == about(without, "a8") == "strainBool is 0."
+
+
 def test_neutrality_can_leave_no_long_range_to_train():
     one = made(**TRAINING, train_long_range=True)
     two = replace(one, systems=(one.systems[0],), species=(one.species[0],))
@@ -171,7 +182,12 @@ def test_neutrality_can_leave_no_long_range_to_train():
 def test_keys_and_files_of_a_system():
     system = {"gap_k_point": 0, "q_points": np.zeros((1, 3)), "fit_couplings": True}
     bundle = made(system=system)
-    assert "no cost of this run" in about(bundle, "idxGap (input_0.par)")
+    assert "needs idxVB and idxCB" in about(bundle, "idxGap (input_0.par)")
+    edges = {"valence_band": 0, "conduction_band": 1}
+    named = made(system=system | edges)
+    assert not any(about(named, f"{key} (input_0.par)") for key in ("idxCB", "idxGap"))
+    alone = made(system={"conduction_band": 1})
+    assert about(alone, "idxCB (input_0.par)") == "a gap needs idxVB too."
     assert "no cost of this run" in about(bundle, "qpoints_0.par")
     assert "nothing is trained" in about(bundle, "fit_eph = 1 (input_0.par)")
     trained = made(system=system, **TRAINING)

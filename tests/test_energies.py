@@ -194,5 +194,5 @@ def test_what_build_problem_refuses():
     with pytest.raises(ValueError, match="nBands = 200 needs 100 levels"):
         build_problem(bundle)
     bundle = bundle_of(rng, random_system(rng))
-    with pytest.raises(IndexError, match="system 1"):
+    with pytest.raises(IndexError, match="system_index: found 1"):
         energies_at(*ready(bundle), 1)

@@ -13,9 +13,10 @@ import lapack_worker
 import numpy as np
 import pytest
 
-from deeppseudopot_jax.eigensolvers import lapack, lapack_ffi
+from deeppseudopot_jax.eigensolvers import lapack, lapack_ffi, one_by_one
 from deeppseudopot_jax.eigensolvers.lapack import lowest_eigenpairs
 from deeppseudopot_jax.eigensolvers.lapack_ffi import subset_eigenpairs
+from deeppseudopot_jax.eigensolvers.rayleigh_ritz import hermitian_eigh
 
 WORKER = Path(lapack_worker.__file__)
 DTYPES = ["complex128", "complex64", "float64", "float32"]
@@ -151,6 +152,15 @@ def test_other_platforms_do_without(platform, dtype):
 @pytest.mark.parametrize("devices", [2, 4])
 def test_many_devices_on_few_cores_do_not_lock_up(devices):
     worker("solve", XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}")
+
+
+def test_scipy_keeps_its_threads_until_something_is_solved(monkeypatch):
+    threads = worker("threads", OPENBLAS_NUM_THREADS="2").split()
+    assert threads in (["2", "1"], [])  # none where SciPy has no BLAS of its own
+    calls = []
+    monkeypatch.setattr(one_by_one, "keep_to_one_thread", lambda: calls.append(1))
+    jax.jit(hermitian_eigh).lower(jnp.eye(4, dtype=jnp.complex64))
+    assert calls
 
 
 def test_programs_with_the_dense_solver_are_kept_for_the_next_process(tmp_path):

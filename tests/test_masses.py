@@ -150,7 +150,7 @@ def test_bands_that_are_not_there_are_refused():
     problem, params = made(lambda rng: random_system(rng, n_bands=4))
     with pytest.raises(IndexError, match="bands"):
         curvatures(problem, params, 0, 0, (4,), jnp.asarray(DIRECTION))
-    with pytest.raises(IndexError, match="k-points"):
+    with pytest.raises(IndexError, match="k_point"):
         curvatures(problem, params, 0, 2, (0,), jnp.asarray(DIRECTION))
 
 

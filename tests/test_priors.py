@@ -55,6 +55,9 @@ class Gaussians:
     def apply(self, amplitudes, q):
         return jnp.exp(-0.5 * (self.width * q[:, None]) ** 2) * amplitudes[None, :]
 
+    def parameter_shapes(self):
+        return jax.ShapeDtypeStruct((2,), float)
+
 
 def with_gaussians(bundle, width, amplitudes):
     problem = build_problem(bundle)

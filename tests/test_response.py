@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from test_eigensolvers import MatrixOperator, random_matrix, with_spectrum
 
+from deeppseudopot_jax.eigensolvers.conjugate_gradients import conjugate_gradients
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
 from deeppseudopot_jax.eigensolvers.response import (
@@ -85,3 +86,14 @@ def test_an_unfinished_solve_is_nan():
     hasty = Iterative(dense_up_to=0, dense_start_up_to=0, max_steps=0, spare=0)
     found = resolved(hasty, size, (2,), 1e-6, as_operator, (operator.full, operator.kinetic))
     assert np.isnan(found.multiplets.energy).all()
+
+
+def test_conjugate_gradients_judge_every_column_by_itself():
+    matrix = with_spectrum(np.random.default_rng(3), list(np.geomspace(0.1, 1.0, 6))).full
+    right = jnp.asarray(random_matrix(np.random.default_rng(5)).full[:, :3])
+    right = right.at[0, 1].set(jnp.nan)
+    scale = right.at[:, 2].set(0.0)  # never solved to that
+    found = conjugate_gradients(lambda x: matrix @ x, right, lambda x: x, scale, 80)
+    assert jnp.isnan(found[:, 1:]).all()
+    residual = np.linalg.norm(matrix @ found[:, 0] - right[:, 0]) / np.linalg.norm(right[:, 0])
+    assert residual < 5e-12

@@ -12,7 +12,6 @@ from deeppseudopot_jax.costs.choice import monte_carlo_cost
 from deeppseudopot_jax.costs.masses import mass_errors
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.bundle import BundleError, read_bundle
-from deeppseudopot_jax.files.results.snapshots import SnapshotError
 from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.observables import evaluation
 from deeppseudopot_jax.observables.bands import energies
@@ -101,7 +100,9 @@ def test_a_run_that_was_killed_goes_on_bit_by_bit(tmp_path, monkeypatch, no_figu
     assert len(np.loadtxt(tmp_path / "parts" / "final_mc_cost.dat")) == 21
     run(inputs, tmp_path / "parts", resume=True)
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
-    assert "resumed after step 10" in (tmp_path / "parts" / "run.log").read_text()
+    log = (tmp_path / "parts" / "run.log").read_text()
+    assert "resumed after step 10" in log
+    assert ("eV^2 (mean squares of " in log) == ("ZeroFunction" in config)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +170,12 @@ def test_a_finished_run_can_be_made_longer(network, tmp_path, no_figures):
     [
         (NETWORK + TEMPERED.replace("50 5", "50 2"), {}, "mc_betas"),
         (NETWORK + TEMPERED.replace("mc_replicas = 3", "mc_replicas = 2"), {}, "mc_replicas"),
-        (NETWORK + TEMPERED, {"bandWeights_0": "1\n1\n1\n1\n"}, "input data"),
+        (NETWORK + TEMPERED, {"bandWeights_0": "1\n1\n1\n1\n"}, "systems 0 band weights: 'float"),
+        (
+            (NETWORK + TEMPERED).replace("mc_iter = 30", "mc_iter = 20"),
+            {},
+            r"of 30 steps, mc_iter = 20: legal is 30 or more",
+        ),
     ],
 )
 def test_the_checkpoint_of_another_run_is_refused(network, tmp_path, config, changes, message):
@@ -178,7 +184,7 @@ def test_the_checkpoint_of_another_run_is_refused(network, tmp_path, config, cha
     for file in network[1].iterdir():
         (results / file.name).write_bytes(file.read_bytes())
     make_inputs(tmp_path / "inputs", config, **changes)
-    with pytest.raises(SnapshotError, match=message):
+    with pytest.raises(ResultsError, match=message):
         run(tmp_path / "inputs", results, resume=True)
     assert (results / "mc_checkpoint.npz").read_bytes() == (
         network[1] / "mc_checkpoint.npz"

@@ -227,7 +227,7 @@ def test_weights_go_on_as_they_are(tmp_path, in_stages):
     weights = read_state_dict(source)
     rows = np.full((2, 9), 0.5)
     plan = stages[1].after(Outcome(rows, weights)).plan
-    assert plan.start == "checkpoint" and plan.handed_over == ("coefficients", "weights")
+    assert plan.start == "checkpoint" and plan.handed_over.keys() == {"coefficients", "weights"}
     assert plan.bundle.model_state is weights and plan.bundle.coefficients is rows
 
 

@@ -462,7 +462,7 @@ def test_the_log_tells_both_errors(trained):
     epochs = [line for line in log.splitlines() if "] epoch " in line]
     costs = np.loadtxt(results / "final_training_cost.dat")
     for row, line in zip(costs, epochs, strict=True):
-        assert f", held out {row[3]:.8g}, gradient norm" in line
+        assert f", held out {row[3]:.8g} eV^2, gradient norm" in line
     best = int(np.argmin(costs[:, 3]))
     assert f"lowest held-out cost {costs[best, 3]:.6g} at epoch {best}, which is exported" in log
     found = [np.loadtxt(results / f"final_BS_sys{i}.dat")[:, 1:] for i in range(2)]

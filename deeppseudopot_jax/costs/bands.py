@@ -1,14 +1,16 @@
 """The errors of band energies as a term of a cost, and the cost of a problem by itself."""
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.arguments import checked
 from deeppseudopot_jax.costs.interface import Bands, Cost, Evaluated, Needs, joined
 from deeppseudopot_jax.costs.penalties import penalties_of
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.observables.arguments import a_problem, fitting_parameters
 from deeppseudopot_jax.observables.bands import energies
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem, Target
@@ -35,11 +37,18 @@ class BandErrors:
         return joined([self.measure(*pair) for pair in pairs], problem.dtype)
 
 
+def _with_references(name: str, problem: Any, given: Mapping[str, Any]) -> None:
+    a_problem(name, problem, given)
+    for target in problem.targets:
+        _reference(target)
+
+
+@checked(problem=_with_references, params=fitting_parameters)
 def cost(problem: Problem, params: Parameters) -> Float[Array, ""]:
     """Cost of the bands of every system (eV^2) plus the penalties that are switched on.
 
     Raises:
-        InputError: if a system has no reference energies.
+        InputError: if a system has no reference energies, or the parameters do not fit.
     """
     return cost_of_bands(problem)(problem, params, Evaluated(energies(problem, params)))
 
@@ -101,13 +110,17 @@ def band_errors(bands: Float[Array, "kpt band"], target: Target) -> Float[Array,
     Raises:
         InputError: if there are no reference energies.
     """
-    if target.reference is None:
-        raise InputError(f"{target.name}: no reference energies, so there is nothing to fit")
-    reference = target.reference
+    reference = _reference(target)
     if target.relative_band is not None:
         bands = bands - bands[:, target.relative_band, None]
         reference = reference - reference[:, target.relative_band, None]
     return bands - reference
+
+
+def _reference(target: Target) -> Float[Array, "kpt band"]:
+    if target.reference is None:
+        raise InputError(f"{target.name}: no reference energies, so there is nothing to fit")
+    return target.reference
 
 
 def _n_levels(target: Target, per_k_point: int) -> int:

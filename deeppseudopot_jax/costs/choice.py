@@ -7,6 +7,7 @@ a run of the coefficients has mean errors of bands or gaps, joined by what mcOpt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deeppseudopot_jax.arguments import checked
 from deeppseudopot_jax.costs.bands import (
     BandErrors,
     band_residuals,
@@ -25,6 +26,7 @@ from deeppseudopot_jax.costs.masses import mass_errors
 from deeppseudopot_jax.costs.penalties import LargeSpinOrbit, penalties_of
 from deeppseudopot_jax.costs.priors import priors_of
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.observables.arguments import a_bundle, of_bundle
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.types import Bundle, MonteCarloOptions
 
@@ -65,6 +67,7 @@ def asked_by_options(bundle: Bundle, options: Sequence[MonteCarloOptions]) -> As
     )
 
 
+@checked(bundle=a_bundle, problem=of_bundle)
 def training_cost(bundle: Bundle, problem: Problem) -> Cost:
     """The cost of a training: bands, what fit_* of every input_X.par adds, priors and penalties.
 
@@ -73,8 +76,8 @@ def training_cost(bundle: Bundle, problem: Problem) -> Cost:
         problem: from `build_problem`.
 
     Raises:
-        InputError: if a system has no reference energies, or a fit is asked for that nothing in the
-            bundle defines.
+        InputError: if a system has no reference energies, a fit is asked for that nothing in the
+            bundle defines, or bundle and problem differ in species, k-points or bands.
     """
     check_references(bundle)
     others = _observables(bundle, problem, asked_by_inputs(bundle), 1.0, per_k_point)

@@ -53,7 +53,7 @@ def deformation_errors(
     """The term of expDefPot_X.par of those systems that have any; `weight` joins their own.
 
     Raises:
-        ValueError: if the two-line form meets an input_X.par that does not name the gap.
+        InputError: if the two-line form meets an input_X.par that does not name the gap.
     """
 
     def weighted(system: SystemInput) -> tuple[DeformationTarget, ...]:

@@ -4,12 +4,13 @@ Bands are solved once and handed to all terms. Whoever needs a cost - training, 
 validation, the log - goes through the same list.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.arguments import checked, described, refuse, require_list, require_shape
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
@@ -58,6 +59,21 @@ class Penalty(Protocol):
         ...
 
 
+def _of_problem(name: str, evaluated: Any, given: Mapping[str, Any]) -> None:
+    """What is evaluated has the bands of every system, where a term needs them."""
+    if not isinstance(evaluated, Evaluated):
+        raise refuse(name, described(evaluated), "an Evaluated(bands)")
+    if all(term.needs == "parameters" for term in given["self"].terms):
+        return
+    bands, targets = evaluated.bands, given["problem"].targets
+    legal = f"a list of {len(targets)} arrays, the bands of every system"
+    require_list(f"{name}.bands", bands, legal)
+    if len(bands) != len(targets):
+        raise refuse(f"{name}.bands", f"{len(bands)} arrays", legal)
+    for index, target in enumerate(targets):
+        require_shape(f"{name}.bands[{index}]", bands[index], (target.n_k, target.n_bands))
+
+
 @record
 class Cost:
     """The sum of squares of all residuals plus the penalties, in eV^2."""
@@ -80,17 +96,22 @@ class Cost:
         """The part that follows from bands and parameters without another solve."""
         return Cost(tuple(t for t in self.terms if t.needs != "states"), self.penalties)
 
+    @checked(evaluated=_of_problem)
     def values(
         self, problem: Problem, params: Parameters, evaluated: Evaluated
     ) -> Float[Array, " term"]:
-        """What every term and penalty adds."""
+        """What every term and penalty adds.
+
+        Raises:
+            InputError: if a term needs bands, and `evaluated` does not have those of the problem.
+        """
         squares = [jnp.sum(term.residuals(problem, params, evaluated) ** 2) for term in self.terms]
         return jnp.stack([*squares, *(p.value(problem, params) for p in self.penalties)])
 
     def __call__(
         self, problem: Problem, params: Parameters, evaluated: Evaluated
     ) -> Float[Array, ""]:
-        """The whole cost."""
+        """The whole cost; see `values`."""
         return jnp.sum(self.values(problem, params, evaluated))
 
 

@@ -2,7 +2,9 @@
 
 XLA solves batches of small matrices with SciPy's LAPACK on threads of its own. Several BLAS threads
 below each of those deadlock (few cores) or corrupt the heap (many cores, JAX issue 39292), so that
-SciPy's BLAS is kept to one thread, except in large solves called from here.
+SciPy's BLAS is kept to one thread, except in large solves called from here. XLA computes whenever
+it likes, so this holds from the moment in which the first such program is traced; a process that
+has only imported the package keeps its threads.
 """
 
 from collections.abc import Iterator
@@ -13,8 +15,9 @@ import scipy.linalg  # noqa: F401, loads its BLAS
 from threadpoolctl import ThreadpoolController
 
 
+@cache
 def keep_to_one_thread() -> None:
-    """From now on SciPy's BLAS, and what XLA calls of it, uses one thread."""
+    """From the first call on SciPy's BLAS, and what XLA calls of it, uses one thread."""
     controller, _ = _scipy_blas()
     controller.limit(limits=1)
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
+from deeppseudopot_jax.eigensolvers.blas_threads import keep_to_one_thread
 from deeppseudopot_jax.eigensolvers.lapack import lowest_eigenpairs
 
 _VERSION = (0, 3)
@@ -107,6 +108,7 @@ def subset_eigenpairs(
         jax.ShapeDtypeStruct((n,), jnp.finfo(matrix.dtype).dtype),
         jax.ShapeDtypeStruct((matrix.shape[-1], n), matrix.dtype),
     )
+    keep_to_one_thread()
     energies, vectors = jax.ffi.ffi_call(_TARGET, shapes, vmap_method="broadcast_all")(matrix)
     return energies, vectors
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 
+from deeppseudopot_jax.eigensolvers.blas_threads import keep_to_one_thread
+
 
 def one_by_one_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` of arrays alone, which `jax.vmap` turns into a loop on CPUs.
@@ -39,4 +41,9 @@ def one_by_one_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
             found = jax.lax.map(one, mapped)
         return found, jax.tree.map(lambda _: True, found)
 
-    return wraps(function)(lambda *arguments: looped(*arguments))
+    @wraps(function)
+    def traced(*arguments: Any) -> Any:
+        keep_to_one_thread()
+        return looped(*arguments)
+
+    return traced

@@ -1,11 +1,12 @@
 """What reading a folder finds: problems that stop the run, notes that its user should see."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deeppseudopot_jax.errors import UserError
 
 _SHOWN_PER_FILE = 20
+_SHOWN_RANGES = 8
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,11 @@ class Finding:
     suggestion: str | None = None
 
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        text = f"{place}: {self.message}"
+        return self.at("" if self.line is None else f":{self.line}")
+
+    def at(self, lines: str) -> str:
+        """The sentence with these lines behind the name of the file."""
+        text = f"{self.file}{lines}: {self.message}"
         if self.found is not None:
             text += f"; found '{self.found}'"
         if self.legal is not None:
@@ -46,17 +50,35 @@ class BundleError(UserError):
 
 
 def _listing(problems: tuple[Finding, ...]) -> list[str]:
-    """One line per problem; the flood from one broken file is cut short."""
-    shown: Counter[str] = Counter()
-    lines = []
+    """One line for all problems that differ by their line alone; the rest of a flood is counted."""
+    alike: dict[Finding, list[int]] = {}
     for problem in problems:
+        numbers = alike.setdefault(replace(problem, line=None), [])
+        if problem.line is not None:
+            numbers.append(problem.line)
+    shown: Counter[str] = Counter()
+    more: Counter[str] = Counter()
+    lines = []
+    for problem, numbers in alike.items():
         shown[problem.file] += 1
         if shown[problem.file] <= _SHOWN_PER_FILE:
-            lines.append(f"  {problem}")
-    for file, count in shown.items():
-        if count > _SHOWN_PER_FILE:
-            lines.append(f"  {file}: and {count - _SHOWN_PER_FILE} more problems")
-    return lines
+            lines.append(f"  {problem.at(_ranges(numbers))}")
+        else:
+            more[problem.file] += max(len(numbers), 1)
+    return lines + [f"  {file}: and {count} more problems" for file, count in more.items()]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Ascending line numbers, as in ":3", ":3-9,12"; empty where there are none."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number <= runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    cut = [*texts[:_SHOWN_RANGES], "..."] if len(texts) > _SHOWN_RANGES else texts
+    return f":{','.join(cut)}" if cut else ""
 
 
 @dataclass

@@ -97,7 +97,7 @@ class Chain:
         sampler = self._sampler_here(start.preconditioners)
         try:
             state = sampler.init(key, params, self._first(start), self.plan.schedule)
-        except ValueError as error:
+        except InputError as error:
             why = diagnosis(self.problem, params, self.cost)
             raise InputError(f"{error}: {why}") from error
         return self.placed(Running(state, start.preconditioners))

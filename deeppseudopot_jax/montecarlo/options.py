@@ -52,6 +52,11 @@ class Plan:
     delayed_acceptance: bool
     options: MonteCarloOptions | None = None
 
+    @property
+    def length_key(self) -> str:
+        """The key that says `n_steps`, with its file where that is not NN_config.par."""
+        return _length_key(self.options)
+
 
 def plans(bundle: Bundle) -> tuple[Plan, ...]:
     """The runs that a bundle asks for, to be done one after the other.
@@ -128,10 +133,10 @@ def make_sampler(
 
 def _plan(bundle: Bundle, options: MonteCarloOptions | None) -> Plan:
     settings = bundle.settings
-    if options is None:
-        key, n_steps = "mc_iter", _required(settings.mc_iterations, "mc_iter")
-    else:
-        key, n_steps = f"{options.file}: totalIter", options.total_iterations
+    key = _length_key(options)
+    n_steps = (
+        _required(settings.mc_iterations, key) if options is None else options.total_iterations
+    )
     swap_every = settings.mc_swap_every if settings.mc_replicas > 1 else 1
     if n_steps % swap_every:
         raise InputError(f"{key} = {n_steps} is no multiple of mc_swap_every = {swap_every}")
@@ -146,6 +151,10 @@ def _plan(bundle: Bundle, options: MonteCarloOptions | None) -> Plan:
         settings.mc_delayed_acceptance,
         options,
     )
+
+
+def _length_key(options: MonteCarloOptions | None) -> str:
+    return "mc_iter" if options is None else f"{options.file}: totalIter"
 
 
 def _walker(bundle: Bundle, options: MonteCarloOptions | None) -> Schedule:

@@ -62,6 +62,23 @@ def band_numbers(system: SystemInput, bands: Float[np.ndarray, "kpt band"]) -> l
     return numbers
 
 
+def gaps(system: SystemInput, bands: Float[np.ndarray, "kpt band"]) -> dict[str, float]:
+    """The gap of a system in eV, by what it is; nothing where input_X.par names no band edges.
+
+    Where `idxGap` is given the direct gap there, else the fundamental gap, and the smallest direct
+    one where that is another.
+    """
+    valence, conduction, k_point = system.valence_band, system.conduction_band, system.gap_k_point
+    if valence is None or conduction is None:
+        return {}
+    direct = bands[:, conduction] - bands[:, valence]
+    if k_point is not None:
+        return {f"gap at k-point {k_point}": float(direct[k_point])}
+    found = {"gap": float(bands[:, conduction].min() - bands[:, valence].max())}
+    smallest = float(direct.min())
+    return found if smallest == found["gap"] else found | {"direct gap": smallest}
+
+
 def _all(system: SystemInput, bands: np.ndarray) -> Iterator[_Found]:
     valence, conduction = system.valence_band, system.conduction_band
     if valence is None:

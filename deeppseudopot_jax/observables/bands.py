@@ -8,11 +8,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.arguments import array, checked, is_traced, optional
 from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.eigensolvers.hellmann_feynman import lowest_states
 from deeppseudopot_jax.eigensolvers.interface import Solver
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.hamiltonian.assemble import AtK, hamiltonian_at
+from deeppseudopot_jax.observables.arguments import (
+    a_problem,
+    a_system,
+    deformation,
+    fitting_parameters,
+)
+from deeppseudopot_jax.observables.choices import Index, for_system
 from deeppseudopot_jax.observables.hamiltonians import (
     at_every_k,
     group_field,
@@ -27,6 +35,7 @@ from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
 
+@checked(problem=a_problem, params=fitting_parameters)
 def energies(problem: Problem, params: Parameters) -> list[Float[Array, "_kpt _band"]]:
     """Band energies of every system, in eV, one array (n_k, n_bands) per system.
 
@@ -36,9 +45,11 @@ def energies(problem: Problem, params: Parameters) -> list[Float[Array, "_kpt _b
 
     Args:
         problem: from `build_problem`.
-        params: from `initial_params`, or any pytree of the same structure.
-    """
+        params: from `initial_params`, or any of the same structure.
 
+    Raises:
+        InputError: if the parameters are not those of the problem's channels and species.
+    """
     found = at_every_k(hamiltonians(problem, params), levels_at(problem.solver))
     return bands_of_levels(problem, on_every_device(problem.groups, found))
 
@@ -80,10 +91,17 @@ def in_order(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "k
     return jnp.take_along_axis(bands, target.band_order, axis=1)
 
 
+@checked(
+    problem=a_problem,
+    params=fitting_parameters,
+    system_index=a_system,
+    k_points=optional(array("kpt", 3)),
+    strain=optional(deformation),
+)
 def energies_at(
     problem: Problem,
     params: Parameters,
-    system_index: int,
+    system_index: Index,
     k_points: Float[Array, "kpt 3"] | None = None,
     strain: Float[Array, "3 3"] | None = None,
 ) -> Float[Array, "kpt band"]:
@@ -94,26 +112,57 @@ def energies_at(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        system_index: of the system.
+        system_index: of the system; a traced one compiles every system.
         k_points: fractional; the system's own where None.
         strain: every vector r of the crystal becomes (1 + strain) r; the plane waves keep their
             integers, so a pure rotation changes nothing.
 
     Raises:
         IndexError: if there is no such system.
-        InputError: if `basis_sphere = kG` and `k_points` is given: those bases belong to k-points.
+        InputError: if `basis_sphere = kG` and `k_points` is given: those bases belong to k-points;
+            if an argument is not of these shapes or not finite, or `strain` folds the crystal; if
+            `system_index` is traced and systems differ in their number of bands or k-points.
     """
+    if is_traced(system_index):
+        _require_one_shape(problem, k_points is None)
+
+    def of_system(index: int) -> Array:
+        return _system_energies(problem, params, index, k_points, strain)
+
+    return for_system(problem, system_index, of_system)
+
+
+def _require_one_shape(problem: Problem, at_own_k_points: bool) -> None:
+    shapes = {(t.n_k if at_own_k_points else None, t.n_bands) for t in problem.targets}
+    if len(shapes) > 1:
+        sizes = ", ".join(f"{t.n_k} x {t.n_bands}" for t in problem.targets)
+        raise InputError(
+            f"system_index: found a traced number, and systems of {sizes} (k-points x bands); "
+            "legal: a static number (jit's static_argnames, or a closure)"
+        )
+
+
+def _system_energies(
+    problem: Problem,
+    params: Parameters,
+    system_index: int,
+    k_points: Float[Array, "kpt 3"] | None,
+    strain: Float[Array, "3 3"] | None,
+) -> Float[Array, "kpt band"]:
     group = alone(problem, system_index)
     target = problem.targets[system_index]
     if k_points is not None and group.tables.own_sets:
         raise InputError("with basis_sphere = kG the energies exist at the system's own k-points")
     n_k = target.n_k
     if k_points is not None:
+        k_points = jnp.asarray(k_points, problem.dtype)
         n_k = len(k_points)
         shards = 1 if group.layout is None else group.layout.kpt_shards
         n_chunks, padded = chunks(n_k, group.tables.dimension**2, problem.dtype, shards)
         k_points = jnp.concatenate([k_points, jnp.repeat(k_points[-1:], padded - n_k, axis=0)])
         group = replace(group, k_points=k_points[None], n_chunks=n_chunks)
+    if strain is not None:
+        strain = jnp.asarray(strain, problem.dtype)
     levels = group_levels(problem, params, group, strain)
     return HARTREE_IN_EV * repeat_spin(levels[:n_k], group.tables.n_spin)[:, : target.n_bands]
 
@@ -132,10 +181,19 @@ def group_levels(
     return levels
 
 
+@checked(
+    problem=a_problem,
+    params=fitting_parameters,
+    q=array("q", legal="numbers >= 0", good=lambda q: q >= 0),
+)
 def form_factors(
     problem: Problem, params: Parameters, q: Float[Array, " q"]
 ) -> Float[Array, "q species"]:
-    """v_s(q) in Ha Bohr^3 for q in Bohr^-1, long-range tail included; species sorted by symbol."""
+    """v_s(q) in Ha Bohr^3 for q in Bohr^-1, long-range tail included; species sorted by symbol.
+
+    Raises:
+        InputError: if `q` is no vector of finite numbers >= 0, or the parameters do not fit.
+    """
     q = jnp.asarray(q, problem.dtype)
     return v_of_q(problem.local, params, q, problem.channels.long_range_gamma)
 

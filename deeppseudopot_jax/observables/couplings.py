@@ -1,12 +1,21 @@
 """Electron-phonon couplings: matrix elements of dV/dtau between states at k and at k + q."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from deeppseudopot_jax.arguments import (
+    array,
+    checked,
+    is_traced,
+    kind,
+    positive,
+    refuse,
+)
 from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.eigensolvers.response import (
     DEGENERATE,
@@ -19,6 +28,7 @@ from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
 from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
 from deeppseudopot_jax.numerics import pad_rows
+from deeppseudopot_jax.observables.arguments import a_problem, fitting_parameters
 from deeppseudopot_jax.observables.coupling_elements import Pair, derivative_elements
 from deeppseudopot_jax.observables.points import Points, point_at
 from deeppseudopot_jax.parameters import Parameters
@@ -60,6 +70,45 @@ class CouplingTables:
         )
 
 
+def _settings_of_problem(name: str, settings: Any, given: Mapping[str, Any]) -> None:
+    kind(Settings)(name, settings, given)
+    problem: Problem = given["problem"]
+    tables = problem.groups[0].tables
+    asked = settings.spin_orbit, settings.basis_sphere == "kG"
+    if asked != (tables.n_spin == 2, tables.own_sets):
+        found = f"SObool = {settings.spin_orbit:d}, basis_sphere = {settings.basis_sphere}"
+        raise refuse(name, found, "the settings that the problem was built with")
+
+
+def _system_of_species(name: str, system: Any, given: Mapping[str, Any]) -> None:
+    kind(SystemInput)(name, system, given)
+    species = given["problem"].species
+    others = sorted(set(system.crystal.symbols) - set(species))
+    if others:
+        legal = f"those of the problem, {' '.join(species)}"
+        raise refuse(name, f"atoms {' '.join(others)}", legal)
+
+
+def _static_vectors(name: str, points: Any, given: Mapping[str, Any]) -> None:
+    if is_traced(points):
+        raise refuse(name, "a traced array", "an array outside of traced functions")
+    array("q", 3)(name, points, given)
+
+
+def _tables_of_problem(name: str, tables: Any, given: Mapping[str, Any]) -> None:
+    kind(CouplingTables)(name, tables, given)
+    n_spin = tables.points.tables.n_spin
+    if n_spin != given["problem"].groups[0].tables.n_spin:
+        found = "tables with spin" if n_spin == 2 else "tables without spin"
+        raise refuse(name, found, "those that `coupling_tables` made for this problem")
+
+
+@checked(
+    problem=a_problem,
+    settings=_settings_of_problem,
+    system=_system_of_species,
+    q_points=_static_vectors,
+)
 def coupling_tables(
     problem: Problem, settings: Settings, system: SystemInput, q_points: Float[np.ndarray, "q 3"]
 ) -> CouplingTables:
@@ -75,8 +124,10 @@ def coupling_tables(
         q_points: fractional.
 
     Raises:
-        InputError: if input_X.par does not name the band edges and the gap k-point.
+        InputError: if input_X.par does not name the band edges and the gap k-point, `q_points`
+            are no vectors, or settings and system are not the problem's.
     """
+    q_points = np.asarray(q_points, float)
     gap, bands = system.gap_k_point, (system.valence_band, system.conduction_band)
     if gap is None or bands[0] is None or bands[1] is None:
         raise InputError(f"input_{system.index}.par: couplings need idxVB, idxCB and idxGap")
@@ -105,6 +156,9 @@ def coupling_tables(
     )
 
 
+@checked(
+    problem=a_problem, params=fitting_parameters, tables=_tables_of_problem, tolerance=positive
+)
 def couplings(
     problem: Problem, params: Parameters, tables: CouplingTables, tolerance: float = DEGENERATE
 ) -> Float[Array, "q edge atom 3"]:
@@ -127,6 +181,7 @@ def couplings(
         NaN where the solver failed, or a multiplet of more than six levels was found.
 
     Raises:
+        InputError: if the parameters or tables are not the problem's, or `tolerance` not positive.
         NotImplementedError: when differentiated twice.
     """
     gap_and_ends, _ = _resolved(problem, params, tables, tolerance)

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.arguments import checked, optional
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.observables.arguments import (
+    a_problem,
+    a_system,
+    bands_of_system,
+    deformation_targets,
+    fitting_parameters,
+)
+from deeppseudopot_jax.observables.choices import Index, for_system
 from deeppseudopot_jax.observables.points import listed_energies
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -37,10 +46,17 @@ def deformation_rows(system: SystemInput) -> tuple[DeformationTarget, ...]:
     )
 
 
+@checked(
+    problem=a_problem,
+    params=fitting_parameters,
+    system_index=a_system,
+    rows=deformation_targets,
+    undeformed=optional(bands_of_system),
+)
 def deformation_potentials(
     problem: Problem,
     params: Parameters,
-    system_index: int,
+    system_index: Index,
     rows: Sequence[DeformationTarget],
     undeformed: Float[Array, "kpt band"] | None = None,
 ) -> Float[Array, " row"]:
@@ -56,21 +72,34 @@ def deformation_potentials(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        system_index: of the system.
-        rows: which states and ratios; their values and weights are not looked at.
+        system_index: of the system; a traced one compiles every system.
+        rows: which states and ratios, static even under `jax.jit`; their values and weights are
+            not looked at.
         undeformed: energies (eV) of the undeformed crystal at all k-points, in ascending order,
             where they are known already.
 
     Raises:
-        IndexError: if a row names a k-point or band that is not there.
+        IndexError: if there is no such system, or a row names a k-point or band that is not there.
+        InputError: if a ratio is not positive or 1, or an argument is of another kind or shape.
     """
-    states = [state for row in rows for state in (row.valence, row.conduction) if state]
-    places = {k: place for place, k in enumerate(sorted({k for k, _ in states}))}
-    n_bands = problem.targets[system_index].n_bands
-    if not all(0 <= band < n_bands for _, band in states):
-        raise IndexError(f"a row names a band beyond 0 to {n_bands - 1} of system {system_index}")
+
+    def of_system(index: int) -> Array:
+        return _potentials(problem, params, index, rows, undeformed)
+
+    return for_system(problem, system_index, of_system)
+
+
+def _potentials(
+    problem: Problem,
+    params: Parameters,
+    system_index: int,
+    rows: Sequence[DeformationTarget],
+    undeformed: Float[Array, "kpt band"] | None,
+) -> Float[Array, " row"]:
     if not rows:
         return jnp.zeros(0, problem.dtype)
+    states = [state for row in rows for state in (row.valence, row.conduction) if state]
+    places = {k: place for place, k in enumerate(sorted({k for k, _ in states}))}
     k_points = tuple(places)
     relaxed = (
         listed_energies(problem, params, system_index, k_points)

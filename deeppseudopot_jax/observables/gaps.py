@@ -1,16 +1,41 @@
 """Band gaps."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from deeppseudopot_jax.arguments import checked, optional
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.observables.arguments import (
+    a_k_point,
+    a_problem,
+    a_system,
+    fitting_parameters,
+    systems_of_call,
+)
 from deeppseudopot_jax.observables.bands import energies_at, in_order
+from deeppseudopot_jax.observables.choices import Index, for_system, is_one_of, known_where
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 
 
+def _a_system_with_edges(name: str, index: Any, given: Mapping[str, Any]) -> None:
+    a_system(name, index, given)
+    for system, target in systems_of_call(given):
+        if target.valence_band is None or target.conduction_band is None:
+            raise InputError(f"input_{system}.par: a gap needs the keys idxVB and idxCB")
+
+
+@checked(
+    problem=a_problem,
+    params=fitting_parameters,
+    system_index=_a_system_with_edges,
+    k_point=optional(a_k_point),
+)
 def gap(
-    problem: Problem, params: Parameters, system_index: int = 0, k_point: int | None = None
+    problem: Problem, params: Parameters, system_index: Index = 0, k_point: Index | None = None
 ) -> Float[Array, ""]:
     """Band gap of one system in eV, differentiable in the parameters.
 
@@ -20,22 +45,25 @@ def gap(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        system_index: of the system.
+        system_index: of the system; a traced one compiles every system.
         k_point: index of a k-point for the direct gap there.
+
+    Returns:
+        NaN where a traced index is out of range.
 
     Raises:
         IndexError: if there is no such system or k-point.
-        InputError: if input_X.par does not name the band edges.
+        InputError: if input_X.par does not name the band edges (of any system, where
+            `system_index` is traced), or an argument is of another kind or shape.
     """
-    if not 0 <= system_index < len(problem.targets):
-        raise IndexError(f"system {system_index}: legal are 0 to {len(problem.targets) - 1}")
-    target = problem.targets[system_index]
-    if target.valence_band is None or target.conduction_band is None:
-        raise InputError(f"input_{system_index}.par: a gap needs the keys idxVB and idxCB")
-    if k_point is not None and not 0 <= k_point < target.n_k:
-        raise IndexError(f"k_point {k_point}: system {system_index} has 0 to {target.n_k - 1}")
-    bands = in_order(energies_at(problem, params, system_index), target)
-    chosen = slice(None) if k_point is None else slice(k_point, k_point + 1)
-    valence = bands[chosen, target.valence_band]
-    conduction = bands[chosen, target.conduction_band]
-    return jnp.min(conduction) - jnp.max(valence)
+
+    def of_system(index: int) -> Array:
+        target = problem.targets[index]
+        bands = in_order(energies_at(problem, params, index), target)
+        valence, conduction = bands[:, target.valence_band], bands[:, target.conduction_band]
+        if k_point is None:
+            return jnp.min(conduction) - jnp.max(valence)
+        direct = conduction[k_point] - valence[k_point]
+        return known_where(is_one_of(k_point, target.n_k), direct)
+
+    return for_system(problem, system_index, of_system)

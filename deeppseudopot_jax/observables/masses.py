@@ -1,9 +1,13 @@
 """Effective masses: exact second-order k.p perturbation theory, and a finite-difference formula."""
 
+import operator
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
+from deeppseudopot_jax.arguments import checked, is_traced, positive
 from deeppseudopot_jax.eigensolvers.response import (
     DEGENERATE,
     Multiplet,
@@ -14,7 +18,16 @@ from deeppseudopot_jax.eigensolvers.response import (
 )
 from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
 from deeppseudopot_jax.numerics import scaled
+from deeppseudopot_jax.observables.arguments import (
+    a_k_point,
+    a_problem,
+    a_system,
+    fitting_parameters,
+    non_zero_vector,
+    some_bands,
+)
 from deeppseudopot_jax.observables.bands import alone
+from deeppseudopot_jax.observables.choices import Index, for_system, is_one_of, known_where
 from deeppseudopot_jax.observables.points import listed_points, point_at
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -26,13 +39,24 @@ _SAME_SLOPE = 1e-6
 _OUT_OF_REACH = 1e6
 """Ha: where what does not take part is put in the small eigenproblems."""
 
+_with_checks = checked(
+    problem=a_problem,
+    params=fitting_parameters,
+    system_index=a_system,
+    k_point=a_k_point,
+    bands=some_bands,
+    direction=non_zero_vector,
+    tolerance=positive,
+)
 
+
+@_with_checks
 def curvatures(
     problem: Problem,
     params: Parameters,
-    system_index: int,
-    k_point: int,
-    bands: tuple[int, ...],
+    system_index: Index,
+    k_point: Index,
+    bands: Sequence[Index] | Int[Array, " band"],
     direction: Float[Array, "3"],
     tolerance: float = DEGENERATE,
 ) -> Float[Array, " band"]:
@@ -50,22 +74,51 @@ def curvatures(
     Args:
         problem: from `build_problem`.
         params: potential parameters.
-        system_index: of the system.
+        system_index: of the system; a traced one compiles every system.
         k_point: index of the k-point; its plane waves are those of the derivatives too.
-        bands: indices of the bands, counted by energy, without a band order (static).
+        bands: indices of the bands, counted by energy, without a band order; where one is traced,
+            the masses of all bands are computed.
         direction: Cartesian, of any length but zero.
         tolerance: levels closer than this (Ha) are degenerate (static).
 
     Returns:
-        NaN where the solver failed, or a multiplet of more than six levels was found.
+        NaN where the solver failed, a multiplet of more than six levels was found, a traced index
+        is out of range or a traced direction has no length.
 
     Raises:
         IndexError: if there is no such system, k-point or band.
+        InputError: if `direction` is zero or not finite, `tolerance` is not positive, or an
+            argument is of another kind or shape.
         NotImplementedError: when differentiated twice.
     """
-    n_bands = problem.targets[system_index].n_bands
-    if not all(0 <= band < n_bands for band in bands):
-        raise IndexError(f"bands {bands}: system {system_index} has 0 to {n_bands - 1}")
+
+    def of_system(index: int) -> Array:
+        target = problem.targets[index]
+
+        def of_bands(bands: tuple[int, ...]) -> Array:
+            return _curvatures(problem, params, index, k_point, bands, direction, tolerance)
+
+        if not any(is_traced(band) for band in bands):
+            found = of_bands(tuple(map(operator.index, bands)))
+        else:
+            per_level = 2 // problem.groups[0].tables.n_spin
+            every = of_bands(tuple(range(0, target.n_bands, per_level)))
+            chosen = jnp.stack([jnp.asarray(band) for band in bands])
+            found = known_where(is_one_of(chosen, target.n_bands), every[chosen // per_level])
+        return known_where(is_one_of(k_point, target.n_k), found)
+
+    return for_system(problem, system_index, of_system)
+
+
+def _curvatures(
+    problem: Problem,
+    params: Parameters,
+    system_index: int,
+    k_point: Index,
+    bands: tuple[int, ...],
+    direction: Float[Array, "3"],
+    tolerance: float,
+) -> Float[Array, " band"]:
     group = alone(problem, system_index)
     points = listed_points(problem, system_index, (k_point,))
     field = build_field(points.tables, problem.channels, params)
@@ -73,6 +126,7 @@ def curvatures(
     levels = tuple(band * points.tables.n_spin // 2 for band in bands)
     size = window_size(levels, group.n_levels, points.tables.dimension)
     resolved = resolve(problem.solver, size, levels, tolerance, hamiltonian_at, point)
+    direction = jnp.asarray(direction, problem.dtype)
     unit = direction / jnp.linalg.norm(direction)
     fractional = unit @ jnp.linalg.inv(field.reciprocal_lattice)
 
@@ -101,12 +155,13 @@ def curvatures(
     return jax.lax.map(curvature, (resolved.multiplets, columns))
 
 
+@_with_checks
 def effective_masses(
     problem: Problem,
     params: Parameters,
-    system_index: int,
-    k_point: int,
-    bands: tuple[int, ...],
+    system_index: Index,
+    k_point: Index,
+    bands: Sequence[Index] | Int[Array, " band"],
     direction: Float[Array, "3"],
     tolerance: float = DEGENERATE,
 ) -> Float[Array, " band"]:
@@ -140,7 +195,7 @@ def _second_order(
     """The second-order energy of the member that comes at `place` when slopes order the others."""
     aside = jnp.diag(_OUT_OF_REACH * (1.0 - members)).astype(slopes.dtype)
     rotation, values = _rotation(slopes + aside)
-    alike = jnp.abs(values - values[place]) <= _SAME_SLOPE
+    alike = ~(jnp.abs(values - values[place]) > _SAME_SLOPE)  # so that NaN stays NaN
     matrix = rotation.conj().T @ matrix @ rotation
     block = jnp.where(alike[:, None] & alike[None, :], matrix, 0.0)
     within = jnp.sum(alike * (jnp.arange(len(alike), dtype=place.dtype) < place))

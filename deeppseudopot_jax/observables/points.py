@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from deeppseudopot_jax.arguments import is_traced
 from deeppseudopot_jax.batching import SystemGroup, chunks
 from deeppseudopot_jax.hamiltonian.assemble import AtK, Channels, Field
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.observables.bands import alone, group_levels, repeat_spin
+from deeppseudopot_jax.observables.choices import Index
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
@@ -24,8 +26,8 @@ class Points:
     k_points: Float[Array, "kpt 3"]
 
 
-def listed_points(problem: Problem, system_index: int, indices: tuple[int, ...]) -> Points:
-    """The k-points `indices` of kpoints_X.par.
+def listed_points(problem: Problem, system_index: int, indices: tuple[Index, ...]) -> Points:
+    """The k-points `indices` of kpoints_X.par; some other one for a traced index out of range.
 
     Raises:
         IndexError: if there is no such system or k-point.
@@ -63,11 +65,11 @@ def listed_energies(
     return bands[:, : problem.targets[system_index].n_bands]
 
 
-def _chosen(problem: Problem, system_index: int, indices: tuple[int, ...]) -> SystemGroup:
+def _chosen(problem: Problem, system_index: int, indices: tuple[Index, ...]) -> SystemGroup:
     """The group of one system with some of its k-points only."""
     group = alone(problem, system_index)
     n_k = problem.targets[system_index].n_k
-    if not all(0 <= index < n_k for index in indices):
+    if not all(is_traced(index) or 0 <= index < n_k for index in indices):
         raise IndexError(f"k-points {indices}: system {system_index} has 0 to {n_k - 1}")
     chosen, tables = jnp.asarray(indices), group.tables
     if tables.own_sets:

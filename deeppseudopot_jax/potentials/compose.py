@@ -1,6 +1,6 @@
 """The local potential of every species: short-range model plus long-range tail."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
@@ -14,6 +14,10 @@ class LocalModel(Protocol):
 
     def apply(self, parameters, q: Float[Array, " q"]) -> Float[Array, "q species"]:
         """v(q) in Ha Bohr^3 for q in Bohr^-1."""
+        ...
+
+    def parameter_shapes(self) -> Any:
+        """The shape of every parameter: a pytree of `jax.ShapeDtypeStruct`."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import flax.linen as nn
 import jax
@@ -105,6 +106,10 @@ class NetworkModel:
         variables = self._module.init(key, jnp.zeros((2, self.features.n), dtype), training=False)
         return dict(variables)
 
+    def parameter_shapes(self) -> dict:
+        """Those of the variables that `init` returns."""
+        return _variable_shapes(self)
+
     def apply(self, variables: dict, q: Float[Array, " q"]) -> Float[Array, "q species"]:
         """Form factors (Ha Bohr^3) at q (Bohr^-1), in evaluation mode.
 
@@ -133,6 +138,12 @@ class NetworkModel:
         )
         v = output * ENVELOPES[self.spec.envelope](q[:, None], self.options)
         return v, {**variables, **updated}
+
+
+@lru_cache(maxsize=64)
+def _variable_shapes(model: NetworkModel) -> dict:
+    shapes: dict = jax.eval_shape(lambda: model.init(jax.random.key(0)))
+    return shapes
 
 
 def network_model(settings: Settings, n_species: int, largest_q: float) -> NetworkModel:

@@ -58,6 +58,8 @@ def from_state_dict(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
                 take(f"{norm}.{i}.{part}", width)
                 for part in ("weight", "bias", "running_mean", "running_var")
             )
+            if variance.min(initial=0.0) < 0.0:
+                problems.append(f"{norm}.{i}.running_var is negative")
             remaining.pop(f"{norm}.{i}.num_batches_tracked", None)
             if i < len(model.widths) - 1:  # the last one exists in the file and is not used
                 params[f"norm_{i}"] = {"scale": scale, "bias": shift}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -34,3 +35,7 @@ class ZungerModel:
     ) -> Float[Array, "q species"]:
         """Form factors (Ha Bohr^3) at q (Bohr^-1)."""
         return zunger_form(q, coefficients)
+
+    def parameter_shapes(self) -> jax.ShapeDtypeStruct:
+        """A row a0..a3 of every species."""
+        return jax.ShapeDtypeStruct((self.n_species, 4), jnp.float64)

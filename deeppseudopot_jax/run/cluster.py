@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 from jax.experimental import multihost_utils
 
-from deeppseudopot_jax.errors import ClusterError
+from deeppseudopot_jax.errors import ClusterError, InputError
 
 _ADDRESS = "JAX_COORDINATOR_ADDRESS"
 
@@ -106,6 +106,25 @@ def join() -> None:
         raise ClusterError(
             f"process {found.process_id} of {found.processes} ({found.launcher}) did not find the "
             f"others: {error}"
+        ) from error
+
+
+def find_devices() -> None:
+    """Start JAX on its devices; to be called after `join`.
+
+    Raises:
+        InputError: if JAX_PLATFORMS asks for some that are not there.
+    """
+    try:
+        jax.devices()
+    except Exception as error:  # an assertion without a text where no plugin is installed
+        asked = os.environ.get("JAX_PLATFORMS")
+        if not asked:
+            raise
+        why = f" ({str(error).partition('. ')[0].splitlines()[0]})" if str(error) else ""
+        raise InputError(
+            f"JAX_PLATFORMS = {asked}: JAX finds no such device here{why}; set it to cpu, or leave "
+            "it out to use what there is"
         ) from error
 
 

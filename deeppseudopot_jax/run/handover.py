@@ -1,6 +1,6 @@
 """What a stage hands over to the next one: in memory, and in a file for a run that is resumed."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,9 @@ from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import to_state_dict
 from deeppseudopot_jax.problem import Precision, Problem
-from deeppseudopot_jax.run.checks.idle import WHY_IDLE
 from deeppseudopot_jax.run.checks.plan import RunPlan
+from deeppseudopot_jax.run.facts import input_facts, option_facts, setting_facts
 from deeppseudopot_jax.run.potential_files import coefficients_of
-from deeppseudopot_jax.run.stages.sampling.facts import EXPORTED, digest
-from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import Bundle
 
 FILE = "handed_over.npz"
@@ -66,19 +64,9 @@ def read_outcome(path: Path, like: Outcome, facts: dict[str, str]) -> Outcome:
 
 def stage_facts(plan: RunPlan, precision: Precision) -> dict[str, str]:
     """Everything by name, as text, that the outcome of a stage follows from."""
-    given = plan.settings.changed()
-    facts = {
-        str(info.alias): given[str(info.alias)]
-        for name, info in Settings.model_fields.items()
-        if info.alias in given and info.alias not in EXPORTED and not WHY_IDLE[name](plan)
-    }
-    if plan.samples_coefficients:
-        for options in plan.bundle.monte_carlo_options:
-            facts |= {f"{options.file} {key}": str(x) for key, x in asdict(options).items()}
-    facts["fit beside bands"] = str(plan.asked)
-    facts["precision"] = precision
-    facts["input data"] = digest(plan.bundle)
-    return facts
+    options = plan.bundle.monte_carlo_options if plan.samples_coefficients else ()
+    facts = setting_facts(plan) | option_facts(options) | input_facts(plan)
+    return facts | {"precision": precision}
 
 
 def _tree(outcome: Outcome) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class PotentialFiles:
                 tables.write_coefficients(file, row)
 
     def _torch_adam_state(self, model: NetworkModel, state: OptState) -> dict | None:
-        """The network's part of an optimizer state as PyTorch keeps it; None without Adam."""
+        """An optimizer state as PyTorch keeps it; None without Adam."""
         moments, settings = adam_moments(state), self.bundle.settings
         if moments is None:
             return None
@@ -55,10 +55,9 @@ class PotentialFiles:
         schedule = staircase(
             settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step
         )
-        # Adam's own count goes on over restarts, the schedule starts anew with every run.
+        # Adam's own counts go on over restarts, the schedule starts anew with every run.
         rate = float(schedule(schedule_count(state)))
-        network = moments._replace(mu=moments.mu["local"], nu=moments.nu["local"])
-        return to_torch_adam(model, network, rate, (settings.adam_beta1, settings.adam_beta2))
+        return to_torch_adam(model, moments, rate, (settings.adam_beta1, settings.adam_beta2))
 
 
 def coefficients_of(

@@ -43,7 +43,7 @@ def prepare(plan: RunPlan, tables: tuple[Problem, Problem]) -> Prepared:
     """Everything of a plan that its bundle may turn out not to fit.
 
     Raises:
-        ValueError: if it does not.
+        InputError: if it does not.
     """
     bundle = plan.bundle
     built, problem = (with_local(each, local_model(bundle)) for each in tables)

@@ -1,25 +1,34 @@
 """What a user sees of a run: a log file of plain lines, and live progress on a terminal."""
 
 import os
+import sys
 import time
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from deeppseudopot_jax.files.disk import append, writing
 from deeppseudopot_jax.run.compilation import counted
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
+_NOWHERE = Path(os.devnull)
+_LOGGED = "the traceback is in "
+_BAR = 30
 
 
 class Report:
@@ -36,22 +45,30 @@ class Report:
         Raises:
             ResultsError: here and below, if the log cannot be written.
         """
-        self.console = Console(highlight=False, quiet=log_file is None)
-        self._path = log_file or Path(os.devnull)
+        stdout: Any = sys.stdout and _Losable(sys.stdout)
+        self.console = Console(file=stdout, highlight=False, quiet=log_file is None)
+        self._path = log_file or _NOWHERE
         with writing(self._path):
             self._file = self._path.open("ab" if goes_on else "wb", buffering=0)
         self._start = time.perf_counter()
 
     def line(self, text: str) -> None:
         """One line (or several) for terminal and log."""
-        self.console.print(text, markup=False, soft_wrap=True)
         self.log(text)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def log(self, text: str) -> None:
         """A line for the log file alone, stamped with the seconds since the start."""
         elapsed = time.perf_counter() - self._start
         with writing(self._path):
             append(self._file, f"[{elapsed:9.2f} s] {text}\n".encode())
+
+    def failure(self, error: BaseException, name: str) -> None:
+        """What ends the run, with its traceback; `logged_in` finds out where that is."""
+        text = "".join(traceback.format_exception(error))
+        self.log(f"ended by {name}\n{text}")
+        if self._path != _NOWHERE:
+            error.add_note(f"{_LOGGED}{self._path}")
 
     @contextmanager
     def first_time(self, what: str) -> Iterator[None]:
@@ -65,14 +82,7 @@ class Report:
     def progress(self, title: str, total: int) -> Iterator["Counter"]:
         """A counter of `total` steps: a live bar on a terminal, plain lines in the log."""
         with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("remaining"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[remark]}"),
+            *_columns(self.console.width, title, total),
             console=self.console,
             disable=not self.console.is_terminal,
             transient=True,
@@ -82,6 +92,68 @@ class Report:
     def close(self) -> None:
         """Close the log file."""
         self._file.close()
+
+
+def _columns(width: int, title: str, total: int) -> list[ProgressColumn]:
+    """What of a counter fits on a line: first how far it is, then what matters less."""
+    digits = 2 * len(str(total)) + 1
+    found: list[tuple[int, ProgressColumn]] = []
+    for place, size, make in (
+        (2, digits, MofNCompleteColumn),
+        (4, len("100:00:00"), TimeRemainingColumn),
+        (0, len(title), partial(TextColumn, "{task.description}")),
+        (5, len("left"), partial(TextColumn, "left")),
+        (6, len("lowest cost 0.0123456 eV^2"), partial(TextColumn, "{task.fields[remark]}")),
+        (3, len("1000.0 s each"), partial(TextColumn, "{task.fields[rate]}")),
+        (1, _BAR, partial(BarColumn, _BAR)),
+        (7, len("100:00:00"), TimeElapsedColumn),
+    ):
+        if size > width:
+            break
+        width -= size + 1
+        found.append((place, make(table_column=Column(width=size, no_wrap=True))))
+    return [column for _, column in sorted(found, key=lambda each: each[0])]
+
+
+def logged_in(error: BaseException) -> str | None:
+    """The log that has the traceback of an error; None where no run had begun."""
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(_LOGGED)]
+    return notes[0].removeprefix(_LOGGED) if notes else None
+
+
+class _Losable:
+    """The standard output, which a run does without where nobody reads it any more.
+
+    A pipe can be closed, a terminal hung up, a disk full: what follows is in the log alone.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, or lose it."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            return self._lost(len(text))
+
+    def flush(self) -> None:
+        """Write what is pending, or lose it."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._lost(0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _lost(self, size: int) -> int:
+        # Whatever Python still holds for the stream must find a place when it ends.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        return size
 
 
 class Counter:

@@ -22,6 +22,8 @@ from deeppseudopot_jax.run.handover import (
 )
 from deeppseudopot_jax.types import Bundle
 
+_BEFORE = "the stage before"
+
 
 @dataclass(frozen=True, eq=False)
 class Stage:
@@ -44,13 +46,13 @@ class Stage:
         if outcome is None:
             return self
         bundle, rows = self.plan.bundle, outcome.coefficients
-        handed_over: tuple[str, ...] = ("coefficients",)
+        handed_over = {"coefficients": _BEFORE}
         # Without any, the next bundle has none either, as without coefficient files.
         if bundle.coefficients is not None or rows.any():
             bundle = replace(bundle, coefficients=rows)
         if outcome.model_state is not None:
             bundle = replace(bundle, model_state=outcome.model_state)
-            handed_over = (*handed_over, "weights")
+            handed_over["weights"] = _BEFORE
         return replace(self, plan=plan_of(bundle, handed_over=handed_over))
 
     @property

@@ -16,6 +16,7 @@ from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.errors import NumericalError
 from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.observables.band_errors import aligned, fitted_levels, rms_error
+from deeppseudopot_jax.observables.band_numbers import gaps
 from deeppseudopot_jax.observables.evaluation import Carried, evaluate_bands
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
@@ -24,7 +25,7 @@ from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.run.compilation import Ahead
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.reporting import Report
-from deeppseudopot_jax.types import Bundle
+from deeppseudopot_jax.types import Bundle, SystemInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,9 +107,9 @@ class Session:
         return float(_held_out(solved.problem, [jnp.asarray(bands) for bands in solved.bands]))
 
     def report_errors(self, what: str, solved: Solved) -> None:
-        """One line with the root mean square errors of every system, and the cost.
+        """One line with the root mean square errors of every system and the cost, one for each gap.
 
-        They are those of the fitted levels, and of the held-out ones where there are any.
+        Errors are those of the fitted levels, and of the held-out ones where there are any.
         """
         errors = []
         for system, found in zip(self.bundle.systems, solved.bands, strict=True):
@@ -128,12 +129,31 @@ class Session:
                 errors.append(system.name + text)
         terms = self.terms(solved)
         if terms:
-            errors.append(f"cost {sum(terms.values()):.4f}{spelled(terms)}")
+            errors.append(f"{self._cost_name} {sum(terms.values()):.4f} eV^2{spelled(terms)}")
         unseen_cost = self.held_out(solved)
         if unseen_cost is not None:
-            errors.append(f"held out {unseen_cost:.4f}")
+            errors.append(f"held out {unseen_cost:.4f} eV^2")
         if errors:
             self.report.line(f"{what}: root mean square error " + ", ".join(errors))
+        for system, found in zip(self.bundle.systems, solved.bands, strict=True):
+            if texts := _gap_texts(system, found):
+                self.report.line(f"  {system.name}: {', '.join(texts)}")
+
+    @property
+    def _cost_name(self) -> str:
+        """What `cost` is beside the cost that a Monte Carlo run of the coefficients lowers."""
+        return "sum of squares" if self.plan.samples_coefficients else "cost"
+
+
+def _gap_texts(system: SystemInput, bands: np.ndarray) -> list[str]:
+    """Every gap of a system, with its reference where that is known."""
+    reference = system.reference_energies
+    known = {} if reference is None else gaps(system, reference)
+    return [
+        f"{name} {value:.3f} eV"
+        + (f" (reference {known[name]:.3f} eV)" if np.isfinite(known.get(name, np.nan)) else "")
+        for name, value in gaps(system, bands).items()
+    ]
 
 
 def spelled(terms: Mapping[str, float]) -> str:

@@ -1,6 +1,5 @@
 """The two workflows: a whole run, and the evaluation of an initialised potential."""
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +11,8 @@ from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_supported
 from deeppseudopot_jax.run.checks.idle import remarks
-from deeppseudopot_jax.run.checks.plan import plan_of
+from deeppseudopot_jax.run.checks.potential import check_same_potential, evaluation_of
+from deeppseudopot_jax.run.checks.resources import check_resources
 from deeppseudopot_jax.run.cluster import is_first, wait_for_all
 from deeppseudopot_jax.run.file_names import of_evaluation, of_run
 from deeppseudopot_jax.run.handover import outcome_of
@@ -67,7 +67,7 @@ def run(
         UnsupportedError: if the bundle depends on what is not implemented.
         ResultsError: if the results folder cannot be used, or what is resumed is of another run.
         NumericalError: if energies or costs are not finite; files written before stay.
-        ValueError: if the weights or the basis do not fit what is asked for.
+        InputError: if the weights or the basis do not fit what is asked for.
     """
     folder = ResultsFolder(results, inputs, overwrite or resume)
     bundle = read_bundle(inputs)
@@ -76,10 +76,11 @@ def run(
         check_supported(stage.plan)
     if resume:
         check_resumable(stages)
+    needs = check_resources([stage.plan for stage in stages], precision)
     tables = tables_of(bundle, precision)
     for later in stages[1:]:  # What does not fit must not be found after hours of the first one.
         prepare(later.plan, tables)
-    notes = (*bundle.notes, *remarks(*(stage.plan for stage in stages)))
+    notes = (*bundle.notes, *needs, *remarks(*(stage.plan for stage in stages)))
     titles: list[str] = []
     outcome = None
     painter = painter or Here()
@@ -112,23 +113,29 @@ def evaluate(
     overwrite: bool = False,
     precision: Precision = "float64",
     painter: Painter | None = None,
+    potential: Path | str | None = None,
 ) -> None:
     """Bands of an initialised potential at any number of k-points, in bounded memory.
 
-    The potential is init_PPmodel.pth, or the coefficients where PPmodel is ZeroFunction. Nothing
-    is fitted, whatever the bundle says. Arguments and errors are those of `run`.
+    The potential is init_PPmodel.pth, or the coefficients where PPmodel is ZeroFunction; or what a
+    run has left in the results folder `potential`. Nothing is fitted, whatever the bundle says.
+    Other arguments and errors are those of `run`.
 
     Raises:
         UnsupportedError: also if PPmodel is a network and the bundle has no init_PPmodel.pth.
+        InputError: also if the settings make another potential of the files in `potential`.
     """
     folder = ResultsFolder(results, inputs, overwrite)
-    plan = plan_of(read_bundle(inputs, purpose="eval"), purpose="eval")
+    plan, taken = evaluation_of(inputs, potential)
     check_supported(plan)
     check_initialised(plan)
+    needs = check_resources([plan], precision)
     prepared = prepare(plan, tables_of(plan.bundle, precision))
+    if taken is not None:
+        check_same_potential(plan.bundle, prepared.problem, taken)
     earlier = {folder: of_evaluation}
     with _session(prepared, folder, painter or Here(), "eval.log", earlier) as session:
-        describe(session, (*plan.bundle.notes, *remarks(plan)))
+        describe(session, (*plan.bundle.notes, *needs, *remarks(plan)))
         params = load(session)
         with session.report.first_time("bands"):
             solved = session.solved(params)
@@ -162,7 +169,7 @@ def _session(
         wait_for_all("files are written")
     except BaseException as error:  # Ctrl-C too
         with suppress(Exception):  # there is an error to tell already
-            report.log(f"ended by {name_of(error)}\n{traceback.format_exc()}")
+            report.failure(error, name_of(error))
             _report_earlier(folder, removed, report)
         with suppress(Exception):
             painter.drop() if isinstance(error, KeyboardInterrupt) else painter.close()

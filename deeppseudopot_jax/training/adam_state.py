@@ -1,6 +1,10 @@
-"""Adam's moments of a network as optax keeps them and as `torch.optim.Adam.state_dict()` does."""
+"""Adam's moments as optax keeps them and as `torch.optim.Adam.state_dict()` does.
 
-from typing import TypeVar
+Channels beside the network stand in an entry of the dict that PyTorch does not look at.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,35 +14,37 @@ from optax import OptState, ScaleByAdamState, ScaleByScheduleState
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict, to_state_dict
+from deeppseudopot_jax.training.optimizers import AdamOfChannels
 
 Part = TypeVar("Part")
+Moments = dict[str, ScaleByAdamState]
+"""Adam's count and moments of every trained channel; of a network, those of its weights."""
+
+_CHANNELS = "channels"
 
 
 def to_torch_adam(
     model: NetworkModel,
-    state: ScaleByAdamState,
+    moments: Moments,
     learning_rate: float,
     betas: tuple[float, float] = (0.9, 0.999),
     epsilon: float = 1e-8,
 ) -> dict:
-    """The `torch.optim.Adam.state_dict()` of a network's optimizer state.
+    """The `torch.optim.Adam.state_dict()` of an optimizer state.
 
     Args:
         model: the network.
-        state: optax's count and moments; `mu` and `nu` have the structure of the network's
-            parameters, `params["local"]["params"]`.
+        moments: those of "local" have the structure of the network's weights,
+            `params["local"]["params"]`.
         learning_rate: at present, after the schedule.
         betas: decay rates of the moments.
         epsilon: added to the root of the second moment.
     """
-    means, squares = (_by_name(model, moment) for moment in (state.mu, state.nu))
+    network = moments["local"]
+    means, squares = (_by_name(model, moment) for moment in (network.mu, network.nu))
     unused = f"hidden_bn.{len(model.widths) - 1}."  # PyTorch's last batch norm takes no part
     entries = {
-        i: {
-            "step": np.asarray(state.count, np.float32),
-            "exp_avg": means[name],
-            "exp_avg_sq": squares[name],
-        }
+        i: _entry(network.count, means[name], squares[name])
         for i, name in enumerate(means)
         if unused not in name
     }
@@ -55,18 +61,70 @@ def to_torch_adam(
         "fused": None,
         "params": list(range(len(means))),
     }
-    return {"state": entries if int(state.count) else {}, "param_groups": [options]}
+    found = {"state": entries if int(network.count) else {}, "param_groups": [options]}
+    others = {
+        name: _entry(part.count, part.mu, part.nu)
+        for name, part in moments.items()
+        if name != "local" and int(part.count)
+    }
+    return found | {_CHANNELS: others} if others else found
 
 
-def from_torch_adam(model: NetworkModel, parameters: dict, state: dict) -> ScaleByAdamState:
-    """Optax's count and moments from a `torch.optim.Adam.state_dict()`.
+def from_torch_adam(model: NetworkModel, trainable: Mapping[str, Any], state: dict) -> Moments:
+    """Optax's counts and moments from a `torch.optim.Adam.state_dict()`.
 
-    The moments get the structure and dtypes of `parameters`, `params["local"]["params"]`; a
-    parameter without an entry, which PyTorch never moved, gets zeros.
+    Args:
+        model: the network.
+        trainable: channels by name, whose structure and dtypes the moments get; "local" has the
+            network's weights, `params["local"]["params"]`. A weight without an entry, which PyTorch
+            never moved, gets zeros.
+        state: may have the other channels in an entry of their own; those that it lacks are absent
+            from what is returned.
 
     Raises:
         InputError: if `state` is no Adam state, or one of other parameters.
     """
+    others = _others(trainable, state.get(_CHANNELS, {}))
+    return {"local": _of_network(model, trainable["local"], state), **others}
+
+
+def _entry(count: Any, mean: Any, square: Any) -> dict[str, np.ndarray]:
+    """What PyTorch keeps of one parameter."""
+    return {
+        "step": np.asarray(count, np.float32),
+        "exp_avg": np.asarray(mean),
+        "exp_avg_sq": np.asarray(square),
+    }
+
+
+def _others(trainable: Mapping[str, Any], entries: Any) -> Moments:
+    """Those of the channels beside the network that have an entry."""
+    if not isinstance(entries, dict):
+        found = type(entries).__name__
+        raise InputError(f"{_CHANNELS} of the optimizer state is a {found}; legal: a dict")
+    return {
+        name: _of_channel(name, value, entries[name])
+        for name, value in trainable.items()
+        if name != "local" and name in entries
+    }
+
+
+def _of_channel(name: str, value: Any, entry: Any) -> ScaleByAdamState:
+    try:
+        count = int(entry["step"])
+        mean, square = (np.asarray(entry[key]) for key in ("exp_avg", "exp_avg_sq"))
+    except (KeyError, TypeError, IndexError) as error:
+        raise InputError(f"the optimizer state of {name} is not one of Adam: {error!r}") from error
+    for moment in (mean, square):
+        if moment.shape != value.shape:
+            raise InputError(
+                f"the optimizer state has shape {moment.shape} for {name}, expected {value.shape}"
+            )
+    mu, nu = (jnp.asarray(moment, value.dtype) for moment in (mean, square))
+    return ScaleByAdamState(jnp.asarray(count, jnp.int32), mu, nu)
+
+
+def _of_network(model: NetworkModel, parameters: dict, state: dict) -> ScaleByAdamState:
     shapes = {name: value.shape for name, value in _by_name(model, parameters).items()}
     try:
         indices = [i for group in state["param_groups"] for i in group["params"]]
@@ -115,9 +173,10 @@ def _like(
     return jax.tree.map(lambda leaf, like: jnp.asarray(leaf, like.dtype), tree, parameters)
 
 
-def adam_moments(optimizer_state: OptState) -> ScaleByAdamState | None:
+def adam_moments(optimizer_state: OptState) -> Moments | None:
     """Adam's part of a chained optimizer state; None where the optimizer is another one."""
-    return _part(optimizer_state, ScaleByAdamState)
+    part = _part(optimizer_state, AdamOfChannels)
+    return None if part is None else part.channels
 
 
 def schedule_count(optimizer_state: OptState) -> int:
@@ -126,15 +185,17 @@ def schedule_count(optimizer_state: OptState) -> int:
     return 0 if part is None else int(part.count)
 
 
-def replace_adam_moments(optimizer_state: OptState, moments: ScaleByAdamState) -> OptState:
-    """The same optimizer state with other Adam moments."""
+def replace_adam_moments(optimizer_state: OptState, moments: Moments) -> OptState:
+    """The same optimizer state with other Adam moments of some channels."""
     return jax.tree.map(
-        lambda part: moments if _is_adam(part) else part, optimizer_state, is_leaf=_is_adam
+        lambda part: AdamOfChannels(part.channels | moments) if _is_adam(part) else part,
+        optimizer_state,
+        is_leaf=_is_adam,
     )
 
 
 def _is_adam(part: object) -> bool:
-    return isinstance(part, ScaleByAdamState)
+    return isinstance(part, AdamOfChannels)
 
 
 def _part(optimizer_state: OptState, kind: type[Part]) -> Part | None:

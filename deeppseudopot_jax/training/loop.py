@@ -85,7 +85,7 @@ def train(
         carried: wave functions of the start, where they are known.
 
     Raises:
-        ValueError: if the optimiser or a required key is missing.
+        InputError: if the optimiser or a required key is missing.
     """
     cost = cost or cost_of_bands(problem)
     trainable, frozen = split(params, trained_channels(settings))
@@ -129,7 +129,7 @@ def optimiser_of(settings: Settings, problem: Problem, cost: Cost, trainable: di
     """The optimiser of some trainable channels by its name.
 
     Raises:
-        ValueError: if it is not implemented or one of its keys is missing.
+        InputError: if it is not implemented or one of its keys is missing.
     """
     if settings.least_squares:
         return least_squares(problem, cost, trainable)

@@ -1,6 +1,7 @@
 """Optimisers by their names in NN_config.par."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -15,15 +16,45 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999) -> optax.GradientTra
     """optax's Adam, free to promote: it raises the betas to the power of an integer count."""
     adam = optax.scale_by_adam(b1=beta1, b2=beta2)
 
-    def update(updates: dict, state: optax.OptState, params: dict | None = None) -> tuple:
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple:
         with jax.numpy_dtype_promotion("standard"):
             return adam.update(updates, state, params)
 
     return optax.GradientTransformation(adam.init, update)
 
 
+class AdamOfChannels(NamedTuple):
+    """Adam's count and moments of every channel, by its name."""
+
+    channels: dict[str, optax.ScaleByAdamState]
+
+
+def scale_by_adam_of_channels(beta1: float, beta2: float) -> optax.GradientTransformation:
+    """Adam with a count of its own for every channel, each a pytree of parameters by its name.
+
+    A channel that is trained for the first time beside one with old moments begins as a fresh Adam
+    does: moments of zero under an old count would lack their bias correction.
+    """
+    adam = scale_by_adam(beta1, beta2)
+
+    def init(params: dict) -> AdamOfChannels:
+        return AdamOfChannels({name: adam.init(channel) for name, channel in params.items()})
+
+    def update(
+        updates: dict, state: AdamOfChannels, params: dict | None = None
+    ) -> tuple[dict, AdamOfChannels]:
+        del params
+        found = {name: adam.update(updates[name], old) for name, old in state.channels.items()}
+        moved = {name: step for name, (step, _) in found.items()}
+        return moved, AdamOfChannels({name: new for name, (_, new) in found.items()})
+
+    return optax.GradientTransformation(init, update)
+
+
 OPTIMIZERS: dict[str, Callable[[Settings], optax.GradientTransformation]] = {
-    "adam": lambda s: scale_by_adam(s.adam_beta1, s.adam_beta2),
+    "adam": lambda s: scale_by_adam_of_channels(s.adam_beta1, s.adam_beta2),
     "sgd": lambda s: optax.trace(decay=s.sgd_momentum) if s.sgd_momentum else optax.identity(),
 }
 

@@ -105,8 +105,9 @@ def _columns(
 ) -> list[tuple[Document, Table]] | None:
     """Every species' file and its numbers; None where no file exists or one of them is bad."""
     present = [document for document in documents if document is not None]
+    unreadable = {problem.file for problem in findings.problems}
     for symbol, document in zip(species, documents, strict=True):
-        if present and document is None:
+        if present and document is None and name.format(symbol) not in unreadable:
             findings.problem(
                 name.format(symbol),
                 f"is missing, but {present[0].name} exists",

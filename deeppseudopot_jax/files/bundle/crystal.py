@@ -4,12 +4,25 @@ import re
 
 import numpy as np
 
-from deeppseudopot_jax.files.bundle.text import Document, Line, parse_row
+from deeppseudopot_jax.files.bundle.overlap import (
+    SMALLEST_DISTANCE,
+    overlapping,
+    too_crowded,
+    too_thin,
+)
+from deeppseudopot_jax.files.bundle.text import (
+    FRACTIONS,
+    LARGEST_FRACTION,
+    Document,
+    Line,
+    parse_row,
+)
 from deeppseudopot_jax.types import Crystal
 
 _SYMBOL = re.compile("[A-Z][a-z]*")
 _SECTIONS = "`scale = <Bohr>`, `cell` and three rows, `atoms` and rows `symbol f1 f2 f3`"
-_SMALLEST_VOLUME = 1e-6  # of a cell relative to the box with the same edges
+_SMALLEST_VOLUME = 1e-3  # of a cell relative to the box with the same edges
+_SHORTEST, _LONGEST = SMALLEST_DISTANCE, 1e5  # of lattice vectors, Bohr
 
 
 def read_crystal(document: Document) -> Crystal | None:
@@ -25,6 +38,8 @@ def read_crystal(document: Document) -> Crystal | None:
     if lattice is None or not good or len(good) < len(atoms):
         return None
     positions = np.array([position for _, position in good])
+    if not _are_apart(document, sections["atoms"], lattice, positions):
+        return None
     return Crystal(lattice, positions, tuple(symbol for symbol, _ in good))
 
 
@@ -54,7 +69,53 @@ def _read_lattice(document: Document, sections: dict[str, list[Line]]) -> np.nda
     cell = _read_cell(document, sections.get("cell"))
     if scale is None or cell is None:
         return None
-    return scale * cell
+    lattice = scale * cell
+    lengths = np.linalg.norm(lattice, axis=1)
+    good = True
+    for row, length in zip(sections["cell"], lengths, strict=True):
+        if not _SHORTEST <= length <= _LONGEST:
+            good = False
+            document.problem(
+                row.number,
+                "bad length of a lattice vector",
+                key="cell",
+                found=f"{length:g} Bohr",
+                legal=f"{_SHORTEST:g} to {_LONGEST:g} Bohr, scale = {scale:g} included",
+            )
+    if good and (
+        abs(np.linalg.det(lattice)) <= _SMALLEST_VOLUME * np.prod(lengths) or too_thin(lattice)
+    ):
+        good = False
+        document.problem(
+            sections["cell"][0].number,
+            "the cell has no volume",
+            key="cell",
+            found="linearly dependent rows",
+            legal="three independent lattice vectors",
+        )
+    return lattice if good else None
+
+
+def _are_apart(
+    document: Document, lines: list[Line], lattice: np.ndarray, positions: np.ndarray
+) -> bool:
+    """Whether no two atoms and no atom and its image are too close, with a problem where they are.
+
+    The same row twice is such a case, and so is 0 beside 1.
+    """
+    legal = f"{SMALLEST_DISTANCE:g} Bohr at least, periodic images included"
+    if too_crowded(lattice, len(positions)):
+        found = f"{len(positions)} atoms in {abs(np.linalg.det(lattice)):.3g} Bohr^3"
+        document.problem(lines[0].number, "the atoms are too close", found=found, legal=legal)
+        return False
+    close = overlapping(lattice, positions)
+    for later, (earlier, distance) in close.items():
+        other = "its own image" if earlier == later else f"that of line {lines[earlier].number}"
+        found = f"{distance:.3f} Bohr"
+        document.problem(
+            lines[later].number, f"the atom is too close to {other}", found=found, legal=legal
+        )
+    return not close
 
 
 def _read_scale(document: Document, lines: list[Line] | None) -> float | None:
@@ -88,18 +149,7 @@ def _read_cell(document: Document, lines: list[Line] | None) -> np.ndarray | Non
     good = [row for row in rows if row is not None]
     if len(rows) != 3 or len(good) < 3:
         return None
-    cell = np.array(good)
-    box = np.prod(np.linalg.norm(cell, axis=1))
-    if abs(np.linalg.det(cell)) <= _SMALLEST_VOLUME * box:
-        document.problem(
-            lines[0].number,
-            "the cell has no volume",
-            key="cell",
-            found="linearly dependent rows",
-            legal="three independent lattice vectors",
-        )
-        return None
-    return cell
+    return np.array(good)
 
 
 def _read_atom(document: Document, line: Line) -> tuple[str, list[float]] | None:
@@ -112,6 +162,11 @@ def _read_atom(document: Document, line: Line) -> tuple[str, list[float]] | None
             key="atoms",
             found=symbol,
             legal="letters, only the first of them a capital",
+        )
+        return None
+    if position is not None and max(map(abs, position)) > LARGEST_FRACTION:
+        document.problem(
+            line.number, "bad position", key="atoms", found=" ".join(coordinates), legal=FRACTIONS
         )
         return None
     return None if position is None else (symbol, position)

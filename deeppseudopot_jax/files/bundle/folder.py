@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class InputsFolder:
     """An inputs folder that remembers every file name it was asked for.
 
     So the legal names of a bundle are written down once, where each file is read, and what is
-    left in the folder at the end was not understood.
+    left in the folder at the end was not understood. Files of some names may be `elsewhere`.
     """
 
     root: Path
@@ -26,6 +26,7 @@ class InputsFolder:
     names: frozenset[str]
     legal: set[str] = field(default_factory=set)
     missing: dict[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def open(cls, root: Path, findings: Findings) -> "InputsFolder":
@@ -33,13 +34,13 @@ class InputsFolder:
         if not root.is_dir():
             what = "is not a folder" if root.exists() else "does not exist"
             raise BundleError([Finding(str(root), what, legal="an inputs folder")])
-        names = frozenset(path.name for path in root.iterdir() if not path.is_dir())
-        return cls(root, findings, names)
+        # Folders too: one under the name of an input is a problem, not the absence of it.
+        return cls(root, findings, frozenset(path.name for path in root.iterdir()))
 
     def path(self, name: str) -> Path | None:
         """The file `name` if it is there; from now on the name counts as legal."""
         self.legal.add(name)
-        return self.root / name if name in self.names else None
+        return self.elsewhere.get(name, self.root / name) if name in self.names else None
 
     def matching(self, pattern: str, example: str) -> list[Path]:
         """The files whose whole name matches a regular expression, as `example` does.

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from deeppseudopot_jax.files.bundle.text import Document, Table, read_table, report_negative
+from deeppseudopot_jax.files.bundle.text import (
+    LARGEST_FRACTION,
+    RECIPROCAL_FRACTIONS,
+    Document,
+    Table,
+    read_table,
+    report_negative,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +29,10 @@ def read_points(document: Document) -> WeightedPoints | None:
     if table is None:
         return None
     report_negative(document, table, 3, "weight")
+    for row, line in zip(table.values, table.lines, strict=True):
+        if np.abs(row[:3]).max() > LARGEST_FRACTION:
+            found = " ".join(f"{coordinate:g}" for coordinate in row[:3])
+            document.problem(line, "bad k-point", found=found, legal=RECIPROCAL_FRACTIONS)
     return WeightedPoints(table.values[:, :3], table.values[:, 3])
 
 

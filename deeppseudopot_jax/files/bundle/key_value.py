@@ -12,7 +12,15 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from deeppseudopot_jax.files.bundle.folder import nearest
-from deeppseudopot_jax.files.bundle.text import Document, Line, parse_integer, parse_number
+from deeppseudopot_jax.files.bundle.text import (
+    LARGEST_NUMBER,
+    Document,
+    Line,
+    is_too_large,
+    parse_integer,
+    parse_number,
+)
+from deeppseudopot_jax.settings import LARGEST_COUNT
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -75,10 +83,22 @@ def read_keys(
     return KeyFile(document, partial, lines, frozenset(fields[key] for key in faulty))
 
 
+def legal_values(
+    model: type[BaseModel], switches: Mapping[str, bool] = ZERO_OR_ONE
+) -> dict[str, str]:
+    """What the value of every key may be, in the words of the messages."""
+    return {key: _legal(schema, switches) for key, schema in _schema_by_key(model).items()}
+
+
 def _report(document: Document, key: str, line: Line | None, legal: str) -> None:
     if line is None:
         document.problem(None, f"the key {key} is missing", key=key, legal=legal)
     else:
+        for token in line.text.split():
+            if is_too_large(token):
+                legal += f", at most {LARGEST_NUMBER:g} in size"
+            elif (parse_integer(token) or 0) > LARGEST_COUNT:
+                legal += f", at most {LARGEST_COUNT}"
         document.problem(line.number, f"bad value of {key}", key=key, found=line.text, legal=legal)
 
 
@@ -160,5 +180,8 @@ def _legal(schema: Mapping[str, Any], switches: Mapping[str, bool]) -> str:
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
-    bounds = [f"{sign} {schema[word]:g}" for word, sign in _BOUNDS.items() if word in schema]
+    limits = {word: schema[word] for word in _BOUNDS if word in schema}
+    bounds = [
+        f"{_BOUNDS[word]} {limit:g}" for word, limit in limits.items() if limit < LARGEST_COUNT
+    ]  # what machines cannot count is told where it is found
     return f" {' and '.join(bounds)}" if bounds else ""

@@ -4,39 +4,51 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from deeppseudopot_jax.files.bundle.coefficients import check_ascending
 from deeppseudopot_jax.files.bundle.folder import InputsFolder
 from deeppseudopot_jax.files.bundle.key_value import TRUE_OR_FALSE, KeyFile, read_keys
 from deeppseudopot_jax.files.bundle.text import read_document, read_table
 from deeppseudopot_jax.files.findings import Findings
-from deeppseudopot_jax.settings import PositiveFloat, Settings
+from deeppseudopot_jax.settings import PositiveFloat, PositiveInt, Settings
 from deeppseudopot_jax.types import MonteCarloOptions, SystemInput
 
 
-class _OptionKeys(BaseModel):
+class OptionKeys(BaseModel):
     """Every key of mcOpts*.par; the fields are those of MonteCarloOptions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     betas: tuple[PositiveFloat, PositiveFloat] = Field(alias="betas")
+    """Two inverse temperatures in 1/eV: they take turns, or are the ends of a ladder."""
     steps_at_temperature: tuple[PositiveInt, PositiveInt] = Field(alias="stepsAtTemp")
+    """Steps at each of them before the other one comes."""
     step_size_factors: tuple[PositiveFloat, PositiveFloat] = Field(alias="tempStepSizeMod")
+    """Factors on the step sizes at each of them."""
     total_iterations: PositiveInt = Field(alias="totalIter")
+    """Steps of every replica."""
     fit_deformation: bool = Field(False, alias="fitDefPot")
+    """The cost has the deformation potentials of expDefPot_X.par."""
     fit_couplings: bool = Field(False, alias="fitCoupling")
+    """The cost has the couplings of expCoupling_X.par."""
     fit_masses: bool = Field(False, alias="fitEffMass")
+    """The cost has the masses of the reference at the gap."""
     optimize_gaps: bool = Field(False, alias="optGaps")
+    """The cost compares gaps between neighbouring bands instead of energies."""
     deformation_weight: float = Field(1.0, ge=0, alias="defPotWeight")
+    """Factor on the cost of the deformation potentials."""
     write_every: PositiveInt | None = Field(None, alias="writePerIter")
+    """Steps between two rows of iterations.dat; 10 without it."""
 
 
 def read_all_options(folder: InputsFolder) -> tuple[MonteCarloOptions, ...]:
     """The options of every mcOpts*.par file, in natural order of their names."""
     paths = folder.matching(r"mcOpts.*\.par", example="mcOpts1.par")
     documents = [read_document(path, folder.findings) for path in paths]
-    files = [read_keys(doc, _OptionKeys, TRUE_OR_FALSE) for doc in documents if doc is not None]
+    files = [read_keys(doc, OptionKeys, TRUE_OR_FALSE) for doc in documents if doc is not None]
     return tuple(
         MonteCarloOptions(file=keys.document.name, **dict(keys.values))
         for keys in files
@@ -67,7 +79,7 @@ def read_beta_schedule(
     name = config.values.mc_beta_schedule
     if name is None:
         return None
-    if not (folder.root / name).is_file():
+    if not (folder.root / name).exists():
         config.problem(
             "mc_beta_schedule names no file",
             "mc_beta_schedule",

@@ -1,11 +1,13 @@
 """An inputs folder, read into one Bundle; nothing is written, all problems are told at once."""
 
 from collections.abc import Callable, Collection, Mapping
+from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 
+from deeppseudopot_jax.arguments import checked, kind, one_of
 from deeppseudopot_jax.files.bundle.coefficients import (
     read_coefficients,
     read_step_sizes,
@@ -19,12 +21,18 @@ from deeppseudopot_jax.files.bundle.monte_carlo import (
     read_all_options,
     read_beta_schedule,
 )
+from deeppseudopot_jax.files.bundle.potential import (
+    check_potential,
+    potential_of,
+    with_potential,
+)
 from deeppseudopot_jax.files.bundle.purpose import Purpose, without_fits
 from deeppseudopot_jax.files.bundle.stages import check_starts, note_unused_moments
 from deeppseudopot_jax.files.bundle.system import read_system
 from deeppseudopot_jax.files.bundle.validation import check_validation_systems, hold_out
+from deeppseudopot_jax.files.bundle.weights import check_weights
 from deeppseudopot_jax.files.findings import BundleError, Findings
-from deeppseudopot_jax.files.torch_pickle import read_checkpoint, read_state_dict
+from deeppseudopot_jax.files.torch_pickle import read_optimizer_state, read_state_dict
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.stages import spelled
 from deeppseudopot_jax.types import Bundle
@@ -32,10 +40,12 @@ from deeppseudopot_jax.types import Bundle
 Content = TypeVar("Content")
 
 
+@checked(folder=kind(str, PathLike), purpose=one_of(*get_args(Purpose)))
 def read_bundle(
     folder: Path | str,
     purpose: Purpose = "run",
     models: Mapping[str, Collection[str]] = MODEL_NEEDS,
+    potential: Path | str | None = None,
 ) -> Bundle:
     """Everything that an inputs folder says.
 
@@ -44,12 +54,18 @@ def read_bundle(
         purpose: for an "eval", what asks for a fit is left out with a note, and what only a fit
             needs (reference energies of these k-points, targets, coefficients) may be absent.
         models: the legal values of PPmodel and, per model, the settings it needs.
+        potential: the results folder of a run, whose weights and coefficients take the place of
+            those in `folder`.
 
     Raises:
+        InputError: if `purpose` is none of these, or `folder` is no path.
         BundleError: listing all that is missing, illegal or contradictory in any of the files.
     """
     findings = Findings()
     inputs = InputsFolder.open(Path(folder), findings)
+    taken = None if potential is None else potential_of(Path(potential))
+    if taken is not None:
+        inputs = with_potential(inputs, taken)
     config_document = inputs.required("NN_config.par")
     if config_document is None:
         inputs.report_missing()
@@ -77,6 +93,9 @@ def read_bundle(
     species = tuple(sorted({symbol for system in systems for symbol in system.crystal.symbols}))
     if systems and len(systems) == n_systems:
         _check_scale(config, species)
+        check_weights(config.values, systems, options, findings)
+        if taken is not None and not check_potential(taken, config.values, species, findings):
+            raise BundleError(findings.problems, str(folder))
         systems = hold_out(config, systems, options)
         check_options(options, [s for s in systems if s.is_fitted.any()], findings)
         reason = _coefficients_needed_by(inputs, config.values)
@@ -118,13 +137,7 @@ def _read_checkpoints(
     model_state = _attempt(inputs.findings, read_state_dict, model)
     if optimizer is None:
         return model_state, None
-    state = _attempt(inputs.findings, read_checkpoint, optimizer)
-    if isinstance(state, dict):
-        return model_state, state
-    if state is not None:
-        found, legal = type(state).__name__, "a dict (optimizer.state_dict())"
-        inputs.findings.problem(optimizer.name, "is no optimizer state", found=found, legal=legal)
-    return model_state, None
+    return model_state, _attempt(inputs.findings, read_optimizer_state, optimizer)
 
 
 def _attempt(findings: Findings, reader: Callable[[Path], Content], path: Path) -> Content | None:

@@ -12,6 +12,7 @@ from deeppseudopot_jax.files.bundle.deformation import read_deformation_targets
 from deeppseudopot_jax.files.bundle.folder import InputsFolder
 from deeppseudopot_jax.files.bundle.input_keys import (
     InputKeys,
+    check_band_count,
     check_below,
     read_input_keys,
     require_gap,
@@ -21,6 +22,8 @@ from deeppseudopot_jax.files.bundle.key_value import KeyFile
 from deeppseudopot_jax.files.bundle.purpose import Purpose, without_fits
 from deeppseudopot_jax.files.bundle.reference import (
     BandReference,
+    check_energy_order,
+    of_these_k_points,
     read_band_reference,
     read_band_weights,
 )
@@ -68,6 +71,8 @@ def read_system(
     n_k_of_fit = shape.n_k if purpose == "run" else None
     if keys is not None:
         check_below(keys, "gap_k_point", "k-points", n_k_of_fit)
+    if crystal is not None and keys is not None:
+        check_band_count(keys, crystal)
     check_below(config, "relative_band", f"nBands of input_{index}.par", shape.n_bands)
 
     order_document = folder.optional(f"kpoints_{index}_orderMatrix.par")
@@ -82,6 +87,12 @@ def read_system(
         return None
     if weights_document is None:
         folder.findings.note(f"bandWeights_{index}.par is absent: every band counts 1.")
+    band_weights = np.ones(keys.values.n_bands) if weights is None else weights
+    if reference is not None:
+        fits = config.values.fits
+        reference = of_these_k_points(reference, k_points, crystal, fits)
+    if reference is not None and order_document is None:
+        check_energy_order(reference, k_points.weights[:, None] * band_weights)
     own_band = keys.values.relative_band
     return SystemInput(
         index=index,
@@ -91,7 +102,7 @@ def read_system(
         max_kinetic_energy=keys.values.max_kinetic_energy,
         k_points=k_points.points,
         k_weights=k_points.weights,
-        band_weights=np.ones(keys.values.n_bands) if weights is None else weights,
+        band_weights=band_weights,
         band_order=order,
         path_length=None if reference is None else reference.path_length,
         reference_energies=None if reference is None else reference.energies,

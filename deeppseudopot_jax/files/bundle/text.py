@@ -4,7 +4,6 @@ Everywhere: text after `#` is a comment, blank lines are legal, tabs and spaces 
 newline and Windows line ends do not matter.
 """
 
-import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +12,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from deeppseudopot_jax.files.findings import Findings
+from deeppseudopot_jax.files.findings import BundleError, Findings
+from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
+
+LARGEST_FRACTION = 4.0
+"""Of coordinates in units of lattice vectors: what is farther out is a slip, and loses digits."""
+
+FRACTIONS = f"{-LARGEST_FRACTION:g} to {LARGEST_FRACTION:g}, in units of the lattice vectors"
+RECIPROCAL_FRACTIONS = FRACTIONS.replace("the", "the reciprocal")
+
+LARGEST_NUMBER = 1e30
+"""In size; squares and cubes of what is larger, and products with volumes, overflow."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -73,9 +82,9 @@ class Table:
 def read_document(path: Path, findings: Findings) -> Document | None:
     """The lines of a UTF-8 file; None, with a problem, where it cannot be read as text."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        findings.problem(path.name, f"cannot be read: {error.strerror}")
+        raw = read_regular(path, TEXT_LIMIT)
+    except BundleError as error:
+        findings.problems.extend(error.problems)
         return None
     try:
         text = raw.decode("utf-8-sig")
@@ -99,11 +108,19 @@ def parse_integer(text: str) -> int | None:
 
 
 def parse_number(text: str) -> float | None:
-    """The finite number that `text` spells, or None; `nan`, `inf` and `1e999` are none."""
+    """The number that `text` spells, or None.
+
+    `nan` and `inf` are none, nor is what is too large to compute with (see `is_too_large`).
+    """
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= LARGEST_NUMBER else None
+
+
+def is_too_large(text: str) -> bool:
+    """Whether `text` spells a number that is larger in size than LARGEST_NUMBER."""
+    return bool(_NUMBER.fullmatch(text)) and abs(float(text)) > LARGEST_NUMBER
 
 
 def parse_row(document: Document, line: Line, tokens: list[str]) -> list[float] | None:
@@ -111,7 +128,10 @@ def parse_row(document: Document, line: Line, tokens: list[str]) -> list[float] 
     numbers = [parse_number(token) for token in tokens]
     for token, number in zip(tokens, numbers, strict=True):
         if number is None:
-            document.problem(line.number, "not a number", found=token, legal="a finite number")
+            message, legal = "not a number", "a finite number"
+            if is_too_large(token):
+                message, legal = "too large a number", f"at most {LARGEST_NUMBER:g} in size"
+            document.problem(line.number, message, found=token, legal=legal)
     valid = [number for number in numbers if number is not None]
     return valid if len(valid) == len(tokens) else None
 

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 from deeppseudopot_jax.files.findings import BundleError, Finding
+from deeppseudopot_jax.files.regular import CHECKPOINT_LIMIT, open_regular
 
 PICKLE = "data.pkl"
 BYTE_ORDER = "byteorder"
@@ -24,10 +25,8 @@ def read_archive(path: Path) -> dict[str, bytes]:
             than its own size.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path, CHECKPOINT_LIMIT) as file, zipfile.ZipFile(file) as archive:
             return _read_entries(archive, path)
-    except OSError as error:
-        raise BundleError([Finding(path.name, f"cannot be read: {error.strerror}")]) from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
         message = f"is damaged or not a zip file ({error})"
         raise BundleError([Finding(path.name, message, legal=_RESAVE)]) from error

@@ -38,25 +38,6 @@ class UnsafePickleError(BundleError):
         super().__init__([Finding(file, message, found=found, legal=_LEGAL_NAMES)])
 
 
-def read_state_dict(path: Path | str) -> dict[str, np.ndarray]:
-    """The state dict in a .pth file: parameter names and (read-only) arrays.
-
-    Raises:
-        BundleError: if the file is damaged or holds something else.
-        UnsafePickleError: if it asks for anything but data.
-    """
-    state = read_checkpoint(path)
-    if not isinstance(state, dict):
-        found, legal = type(state).__name__, "a state dict (model.state_dict())"
-        raise BundleError([Finding(Path(path).name, "is no state dict", found=found, legal=legal)])
-    for key, value in state.items():
-        if not (isinstance(key, str) and isinstance(value, np.ndarray)):
-            found, legal = f"{key}: {type(value).__name__}", "names with tensors"
-            problem = Finding(Path(path).name, "is no state dict", found=found, legal=legal)
-            raise BundleError([problem])
-    return dict(state)
-
-
 def read_checkpoint(path: Path | str) -> object:
     """The content of a .pth file; tensors are read-only arrays, OrderedDicts are dicts.
 

@@ -1,7 +1,6 @@
 """The storage types of PyTorch: flat, typed blocks of bytes that tensors are views of."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -23,9 +22,12 @@ BFLOAT16 = "BFloat16Storage"  # NumPy has no such type: read as float32, exactly
 _MARKS: dict[str, Literal["<", ">"]] = {"little": "<", "big": ">"}
 
 
-@dataclass(frozen=True, slots=True)
-class StorageType:
-    """What a pickle's `torch FloatStorage` is read as: a name, nothing that can be called."""
+class StorageType(NamedTuple):
+    """What a pickle's `torch FloatStorage` is read as: a name, nothing that can be called.
+
+    A tuple, since a pickle can write to everything that has a `__setstate__` or a `__dict__`, and
+    frozen dataclasses with slots have the former.
+    """
 
     name: str
 

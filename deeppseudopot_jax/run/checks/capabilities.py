@@ -45,5 +45,5 @@ def check_initialised(plan: RunPlan) -> None:
     if plan.start == "random":
         raise UnsupportedError(
             f"PPmodel = {plan.bundle.settings.model}, but {plan.bundle.folder} has no "
-            "init_PPmodel.pth: copy the final_PPmodel.pth of a run there under that name"
+            "init_PPmodel.pth: name the results folder of a run with --potential"
         )

@@ -9,7 +9,7 @@ from deeppseudopot_jax.parameters import COLUMNS
 from deeppseudopot_jax.potentials.catalogue import CATALOGUE
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.types import GapDeformationTargets, SystemInput
+from deeppseudopot_jax.types import SystemInput
 
 Reason = Callable[[RunPlan], str]
 """Why a key does not act in a run; empty where it acts, or asks for nothing."""
@@ -61,14 +61,11 @@ def _idle_inputs(plan: RunPlan) -> list[tuple[str, str]]:
     """What is idle of the bundle beside NN_config.par, and why."""
     bundle, found = plan.bundle, []
     for index, system in enumerate(bundle.systems):
-        deformation, couplings, masses = plan.asked.has(index)
-        old_form = isinstance(system.deformation_targets, GapDeformationTargets)
-        gap = couplings or masses or (deformation and old_form)
+        deformation, couplings, _ = plan.asked.has(index)
+        found += _idle_edges(system)
         found += [
             (name.format(system.index), "no cost of this run contains it")
             for name, idle in (
-                ("idxCB (input_{}.par)", system.conduction_band is not None and not gap),
-                ("idxGap (input_{}.par)", system.gap_k_point is not None and not gap),
                 ("expDefPot_{}.par", system.deformation_targets and not deformation),
                 ("expCoupling_{}", system.coupling_targets and not couplings),
                 ("qpoints_{}.par", system.q_points is not None and not couplings),
@@ -92,6 +89,16 @@ def _idle_inputs(plan: RunPlan) -> list[tuple[str, str]]:
         if bundle.coefficients[:, COLUMNS["strain"]].any() and _NO_DEFORMATION(plan):
             found.append(("a8", _NO_DEFORMATION(plan)))
     return found
+
+
+def _idle_edges(system: SystemInput) -> list[tuple[str, str]]:
+    """Band edges and gap k-point that name no gap, because the others are missing."""
+    edges = {"idxVB": system.valence_band, "idxCB": system.conduction_band}
+    missing = [key for key, band in edges.items() if band is None]
+    reason = f"a gap needs {' and '.join(missing)} too"
+    given = {"idxCB": system.conduction_band, "idxGap": system.gap_k_point}
+    file = f"(input_{system.index}.par)"
+    return [(f"{key} {file}", reason) for key, i in given.items() if i is not None and missing]
 
 
 def _why_no_other_fits(plan: RunPlan, system: SystemInput) -> str:
@@ -229,9 +236,9 @@ def _ladder_says(plan: RunPlan) -> str:
 
 
 _UNDEFORMED = "the energies of undeformed crystals do not depend on it"
-_NO_DEFORMATION = _needs(
-    lambda p: p.settings.strain and p.asked.deformation,
-    _UNDEFORMED,
+_NO_DEFORMATION = _first(
+    _needs(lambda p: p.asked.deformation, _UNDEFORMED),
+    _needs(lambda p: p.settings.strain, "strainBool is 0"),
 )
 _TRAINING = _needs(lambda p: p.mode == "gradient", "nothing is trained")
 _ADAM = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "adam", "it belongs to adam"))

@@ -1,6 +1,7 @@
 """What a run will do, decided once from its bundle; others explain it, check it, carry it out."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from deeppseudopot_jax.costs.choice import Asked, asked_by_inputs, asked_by_options
@@ -26,7 +27,8 @@ class RunPlan:
         restores_moments: whether Adam goes on from init_AdamState.pth.
         trained_channels: what gradients move.
         asked: what the cost contains beside bands and penalties.
-        handed_over: what of the bundle is the outcome of the stage before: coefficients, weights.
+        handed_over: what of the potential, coefficients or weights, is not from the inputs, and
+            where it is from.
     """
 
     bundle: Bundle
@@ -36,7 +38,7 @@ class RunPlan:
     restores_moments: bool
     trained_channels: tuple[str, ...]
     asked: Asked
-    handed_over: tuple[str, ...] = ()
+    handed_over: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -77,7 +79,9 @@ class RunPlan:
         return all(system.reference_energies is not None for system in self.bundle.systems)
 
 
-def plan_of(bundle: Bundle, purpose: Purpose = "run", handed_over: tuple[str, ...] = ()) -> RunPlan:
+def plan_of(
+    bundle: Bundle, purpose: Purpose = "run", handed_over: Mapping[str, str] | None = None
+) -> RunPlan:
     """The plan of a run or of one of its stages, or of an evaluation."""
     settings = bundle.settings
     mode: Mode = "evaluate" if purpose == "eval" else "initialise"
@@ -110,5 +114,5 @@ def plan_of(bundle: Bundle, purpose: Purpose = "run", handed_over: tuple[str, ..
         ),
         trained_channels=trained_channels(settings) if mode == "gradient" else (),
         asked=asked,
-        handed_over=handed_over,
+        handed_over=handed_over or {},
     )

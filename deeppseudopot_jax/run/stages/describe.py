@@ -24,7 +24,7 @@ def describe(session: Session, notes: Sequence[str], title: str = "") -> None:
     bundle, problem, report = session.bundle, session.problem, session.report
     settings = bundle.settings
     report.log(
-        f"deeppseudopot-jax {_version()}, JAX {jax.__version__} on {jax.default_backend()}, "
+        f"deeppseudopot-jax {version()}, JAX {jax.__version__} on {jax.default_backend()}, "
         f"{problem.dtype} arithmetic"
     )
     if title:
@@ -81,7 +81,8 @@ def _k_points(system: SystemInput) -> str:
     return f"{n_k} k-points" + ("" if n_fitted == n_k else f" ({n_k - n_fitted} held out)")
 
 
-def _version() -> str:
+def version() -> str:
+    """Of this package, as it is installed."""
     try:
         return metadata.version("deeppseudopot-jax")
     except metadata.PackageNotFoundError:

@@ -46,7 +46,7 @@ def fit_ensemble(session: Session, start: Initial, initial: Solved) -> Solved:
                 if not len(known):
                     raise NumericalError("no member of the ensemble has a finite cost at its start")
                 text = (
-                    f"lowest cost {known.min():.6g}, median {np.median(known):.6g}, "
+                    f"lowest cost {known.min():.6g}, median {np.median(known):.6g} eV^2, "
                     f"{int(done.sum())} of {len(done)} done"
                 )
                 report.log(f"round {number}: {text}")
@@ -63,7 +63,7 @@ def fit_ensemble(session: Session, start: Initial, initial: Solved) -> Solved:
     _write_spread(session, found, best)
     report.line(
         f"Ensemble: {len(found)} of {settings.ensemble_size} members, costs "
-        f"{known.min():.6g} to {known.max():.6g}; the best is member {best}, which is exported"
+        f"{known.min():.6g} to {known.max():.6g} eV^2; the best is member {best}, which is exported"
     )
     outputs.parameters("best", found[best].params)
     return found[best]

@@ -35,11 +35,11 @@ def load(session: Session) -> Parameters:
     bundle, problem = session.bundle, session.problem
     params = initial_params(bundle, problem)
     settings = bundle.settings
-    of_before = dict.fromkeys(session.plan.handed_over, "the stage before")
+    other = session.plan.handed_over
     sources: dict[Start, str] = {
-        "coefficients": f"coefficients of {of_before.get('coefficients', 'init_<atom>Params.par')}",
+        "coefficients": f"coefficients of {other.get('coefficients', 'init_<atom>Params.par')}",
         "random": f"random, as {settings.model} defines (seed {settings.seed})",
-        "checkpoint": f"weights of {of_before.get('weights', 'init_PPmodel.pth')}",
+        "checkpoint": f"weights of {other.get('weights', 'init_PPmodel.pth')}",
     }
     session.report.line(f"Initialisation: {sources[session.plan.start]}")
     charges = np.asarray(problem.composition @ params.long_range)

@@ -17,7 +17,7 @@ from deeppseudopot_jax.run.session import Session, Solved, spelled
 from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.describe import describe_fit
 from deeppseudopot_jax.settings import Settings
-from deeppseudopot_jax.training.adam_state import adam_moments, replace_adam_moments
+from deeppseudopot_jax.training.adam_state import replace_adam_moments
 from deeppseudopot_jax.training.loop import Epoch, train
 
 _SECONDS_BETWEEN_SAVES = 60.0
@@ -72,9 +72,9 @@ class _History:
         if not self.training:
             return "before the first epoch"
         first, last, best = self.training[0], self.training[-1], self.best
-        text = f"at epoch {last.epoch}: cost {first.cost:.6g} -> {last.cost:.6g}"
+        text = f"at epoch {last.epoch}: cost {first.cost:.6g} -> {last.cost:.6g} eV^2"
         if last.held_out is not None:
-            text += f", held out {first.held_out:.6g} -> {last.held_out:.6g}"
+            text += f", held out {first.held_out:.6g} -> {last.held_out:.6g} eV^2"
         if best is None:
             return f"{text}, and there is no good potential"
         which = "held-out cost " if best.judged != best.cost else ""
@@ -159,7 +159,7 @@ def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
                 with uninterrupted():
                     history.save(session.outputs)
                 last_save = now
-            counter.update(epoch.number, f"cost {epoch.cost:.6g}")
+            counter.update(epoch.number, f"cost {epoch.cost:.6g} eV^2")
             start = time.perf_counter()
     if not history.validation or history.validation[-1].epoch != epoch.number:
         history.validate(epoch.number, session, session.solved(epoch.params))
@@ -168,9 +168,9 @@ def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
 
 def _log_line(epoch: Epoch, seconds: float, settings: Settings) -> str:
     norms = epoch.gradient_norms
-    text = f"epoch {epoch.number}: cost {epoch.cost:.8g}{spelled(epoch.terms)}"
+    text = f"epoch {epoch.number}: cost {epoch.cost:.8g} eV^2{spelled(epoch.terms)}"
     if epoch.held_out is not None:
-        text += f", held out {epoch.held_out:.8g}"
+        text += f", held out {epoch.held_out:.8g} eV^2"
     text += f", gradient norm {math.hypot(*norms.values()):.3e}"
     if settings.log_gradients:
         text += f" ({', '.join(f'{name} {norm:.3e}' for name, norm in norms.items())})"
@@ -199,18 +199,7 @@ def _restore_adam(session: Session, params: Parameters) -> Callable[[OptState], 
     if not session.plan.restores_moments:
         return lambda state: state
     found = initial_moments(session.bundle, session.problem, params)
-    others = session.plan.trained_channels[1:]
+    others = [name for name in session.plan.trained_channels if name not in found]
     fresh = f"; those of {', '.join(others)} start from zero" if others else ""
     session.report.line(f"Adam starts from the moments of init_AdamState.pth{fresh}")
-
-    def restore(state: OptState) -> OptState:
-        moments = adam_moments(state)
-        assert moments is not None  # `initial_moments` finds some for Adam only
-        merged = moments._replace(
-            count=found.count,
-            mu={**moments.mu, "local": found.mu},
-            nu={**moments.nu, "local": found.nu},
-        )
-        return replace_adam_moments(state, merged)
-
-    return restore
+    return lambda state: replace_adam_moments(state, found)

@@ -19,38 +19,47 @@ from deeppseudopot_jax.training.least_squares.steps import ParamsAt, inputs_by_s
 from deeppseudopot_jax.training.trainable import Split, merge
 
 
+class LevelsByStep(NamedTuple):
+    """Derivatives of the levels of every group: with respect to inputs of H, of these to a step."""
+
+    by_inputs: tuple[Float[Array, "_system _kpt _level _input"], ...]
+    inputs: tuple[Float[Array, "_system _input coordinate"], ...]
+
+
+def levels_by_step(
+    problem: Problem, params_at: ParamsAt, states: tuple[States, ...], n_coordinates: int
+) -> LevelsByStep:
+    """At solved states without a step; `params_at` has the parameters after one."""
+    start = jnp.zeros(n_coordinates, problem.dtype)
+    everywhere = hamiltonians(problem, params_at(start))
+    by_inputs = tuple(
+        derivatives_of_levels(everywhere, index, of_group) for index, of_group in enumerate(states)
+    )
+    return LevelsByStep(by_inputs, inputs_by_step(problem, params_at, start))
+
+
 def spread_of_bands(
-    problem: Problem,
-    params_at: ParamsAt,
-    states: tuple[States, ...],
-    half: Float[Array, "coordinate coordinate"],
+    problem: Problem, levels: LevelsByStep, half: Float[Array, "coordinate coordinate"]
 ) -> list[Float[Array, "_kpt _band"]]:
     """One standard deviation (eV) of every band energy, in the order of the bands.
 
     Args:
         problem: from `build_problem`.
-        params_at: the parameters after a step.
-        states: solved states without one.
+        levels: from `levels_by_step`.
         half: of the covariance.
     """
-    start = jnp.zeros(len(half), problem.dtype)
-    everywhere = hamiltonians(problem, params_at(start))
-    inputs = inputs_by_step(problem, params_at, start)
 
     def of_system(by_inputs: Array, inputs: Array) -> Array:
         scattered = inputs @ half.astype(inputs.dtype)
         return jax.lax.map(lambda at_k: jnp.linalg.norm(at_k @ scattered, axis=-1), by_inputs)
 
-    levels = tuple(
-        jax.vmap(of_system)(derivatives_of_levels(everywhere, index, of_group), inputs[index])
-        for index, of_group in enumerate(states)
-    )
-    return bands_of_levels(problem, levels)
+    found = tuple(jax.vmap(of_system)(*of_group) for of_group in zip(*levels, strict=True))
+    return bands_of_levels(problem, found)
 
 
 def spread_of_numbers(
     problem: Problem,
-    params_at: ParamsAt,
+    levels: LevelsByStep,
     states: tuple[States, ...],
     half: Float[Array, "coordinate coordinate"],
     slopes: list[Float[Array, "number _kpt _band"]],
@@ -59,27 +68,22 @@ def spread_of_numbers(
 
     Args:
         problem: from `build_problem`.
-        params_at: the parameters after a step.
-        states: solved states without one.
+        levels: from `levels_by_step`.
+        states: those that it belongs to.
         half: of the covariance.
         slopes: derivatives of the numbers with respect to the bands (eV) of every system.
     """
-    start = jnp.zeros(len(half), problem.dtype)
-    everywhere = hamiltonians(problem, params_at(start))
-    inputs = inputs_by_step(problem, params_at, start)
-    levels = energies_of(problem.groups, states)
 
-    def numbers(levels: Levels) -> Array:
-        bands = bands_of_levels(problem, levels)
+    def numbers(energies: Levels) -> Array:
+        bands = bands_of_levels(problem, energies)
         parts = [jnp.einsum("okn,kn->o", *pair) for pair in zip(slopes, bands, strict=True)]
         return sum(parts, jnp.zeros(len(slopes[0]), problem.dtype))
 
-    by_levels = jax.jacrev(numbers)(levels)
+    by_levels = jax.jacrev(numbers)(energies_of(problem.groups, states))
     by_step = jnp.zeros((len(slopes[0]), len(half)), problem.dtype)
-    for index, of_group in enumerate(states):
-        by_inputs = derivatives_of_levels(everywhere, index, of_group)
-        followed = jnp.einsum("oskl,sklu->osu", by_levels[index], by_inputs)
-        by_step += jnp.einsum("osu,sup->op", followed, inputs[index])
+    for of_levels, by_inputs, inputs in zip(by_levels, *levels, strict=True):
+        followed = jnp.einsum("oskl,sklu->osu", of_levels, by_inputs)
+        by_step += jnp.einsum("osu,sup->op", followed, inputs)
     return jnp.linalg.norm(by_step @ half.astype(by_step.dtype), axis=1)
 
 
@@ -136,8 +140,9 @@ def spreads(
     def params_at(step: Array) -> Parameters:
         return merge(Split(coordinates.moved(trainable, step), frozen))
 
+    levels = levels_by_step(problem, params_at, states, len(half))
     return Spreads(
-        spread_of_bands(problem, params_at, states, half),
-        spread_of_numbers(problem, params_at, states, half, slopes),
+        spread_of_bands(problem, levels, half),
+        spread_of_numbers(problem, levels, states, half, slopes),
         *spread_of_curves(problem, params_at, half, q, transform),
     )

@@ -17,8 +17,8 @@ from deeppseudopot_jax.files.results.streams import Stream
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.run.checks.plan import RunPlan
+from deeppseudopot_jax.run.facts import chain_facts
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG, Outputs
-from deeppseudopot_jax.run.stages.sampling.facts import chain_facts
 from deeppseudopot_jax.run.stages.sampling.rows import Rows
 
 _COSTS = {"iter": "d", "newLoss": ".10e", "accept": "d", "bestLoss": ".10e", "currLoss": ".10e"}
@@ -77,7 +77,8 @@ class ChainFiles:
         """The state in the checkpoint of a folder, its tables cut back to it; None without one.
 
         Raises:
-            ResultsError: if the checkpoint or a table does not belong to this run.
+            ResultsError: if the checkpoint or a table does not belong to this run, or if that has
+                fewer steps than are done.
         """
         found = self._found(folder, like)
         if found is None:
@@ -99,6 +100,12 @@ class ChainFiles:
         sizes = dict.fromkeys(self._tables, np.int64(0))
         tree = {"running": jax.eval_shape(_without_key_type, like), "sizes": sizes}
         found = read_snapshot(path, tree, self._facts)
+        done, plan = int(found["running"].state.step), self._chain.plan
+        if done > plan.n_steps:
+            raise ResultsError(
+                f"{path} is that of {done} steps, {plan.length_key} = {plan.n_steps}: "
+                f"legal is {done} or more"
+            )
         known = {name: int(found["sizes"][name]) for name in self._tables}
         if self._outputs.folder is not None:
             for name, table in self._tables.items():
@@ -155,7 +162,8 @@ def files_of(plan: RunPlan, outputs: Outputs, chain: Chain, n_chains: int) -> Ch
     """The files of a chain, named after its options where there are several chains."""
     options = chain.plan.options
     prefix = f"{Path(options.file).stem}_" if options and n_chains > 1 else ""
-    return ChainFiles(outputs, chain, prefix, chain_facts(plan.bundle, chain))
+    facts = chain_facts(plan, options, chain.problem.precision)
+    return ChainFiles(outputs, chain, prefix, facts)
 
 
 def _without_key_type(running: Running) -> Any:

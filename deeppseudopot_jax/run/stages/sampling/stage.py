@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeppseudopot_jax.errors import NumericalError, ResultsError
+from deeppseudopot_jax.errors import InputError, NumericalError, ResultsError
 from deeppseudopot_jax.files.interrupts import uninterrupted
 from deeppseudopot_jax.montecarlo.chain import Chain, Running
 from deeppseudopot_jax.montecarlo.diagnostics import rates
@@ -104,13 +104,13 @@ class _Run:
         key = jax.random.fold_in(jax.random.key(seed), self._index)
         try:
             running = self._chain.begin(key, start.params, start.carried)
-        except ValueError as error:
+        except InputError as error:
             raise NumericalError(str(error)) from error
         name = f" by {plan.options.file}" if plan.options else ""
         report.line(
             f"Monte Carlo{name}: {plan.n_steps} steps of {plan.schedule.n_rungs} "
             f"replica{'s' if plan.schedule.n_rungs > 1 else ''} from cost "
-            f"{float(on_host(running.state.replicas.cost)[0]):.6g}"
+            f"{float(on_host(running.state.replicas.cost)[0]):.6g} eV^2{self._meaning}"
         )
         resumed = None if resume_from is None else self._files.resume(resume_from, running)
         every = (plan.options and plan.options.write_every) or _STEPS_BETWEEN_SAMPLES
@@ -121,6 +121,16 @@ class _Run:
         maker = RowMaker(running, every)
         kept = on_host(jax.jit(jax.vmap(self._chain.keep))(running.state.replicas))
         return _Progress(running, maker, maker.start(running, kept))
+
+    @property
+    def _meaning(self) -> str:
+        """What the cost of coefficients is, which differs from that of a training."""
+        if not self._session.plan.samples_coefficients:
+            return ""
+        options = self._chain.plan.options
+        of = "gaps" if options and options.optimize_gaps else "bands"
+        others = "".join(f", {name}" for name in self._chain.cost.names[1:])
+        return f" (mean squares of {of}{others})"
 
     def _advance(self, progress: _Progress) -> None:
         """Chunk after chunk; rows and checkpoints are written now and then, and at the end."""
@@ -144,7 +154,7 @@ class _Run:
                         self._checkpoint(progress)
                         last_checkpoint = now
                 done += n_steps
-                counter.update(done, f"lowest cost {maker.lowest:.6g}")
+                counter.update(done, f"lowest cost {maker.lowest:.6g} eV^2")
         with uninterrupted():
             self._checkpoint(progress)
 
@@ -181,7 +191,7 @@ class _Run:
         _, cost = _best(running)
         found = rates(counts)
         steps, evaluated = int(counts.steps.sum()), int(counts.evaluated.sum())
-        text = f"Monte Carlo: {steps} proposals, lowest cost {cost:.6g}"
+        text = f"Monte Carlo: {steps} proposals, lowest cost {cost:.6g} eV^2"
         if self._chain.plan.delayed_acceptance:
             saved = 100.0 * (1.0 - evaluated / max(steps, 1))
             text += f"; delayed acceptance saved {saved:.0f} % of the exact evaluations"

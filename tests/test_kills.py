@@ -1,0 +1,186 @@
+"""Runs that are killed at random moments, and disks that are full: what is left is whole and true.
+
+On demand: `pytest -m exhaustive tests/test_kills.py`. 60 kills and 20 sizes of a disk.
+"""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import bundle_samples
+import numpy as np
+import pytest
+
+from deeppseudopot_jax.files.torch_pickle import read_checkpoint
+
+pytestmark = pytest.mark.exhaustive
+
+REPOSITORY = Path(__file__).parents[1]
+COEFFICIENTS = "5\n2\n3\n0.4\n0\n0.1\n0\n0\n0\n"
+STEPS = "0.1\n0.02\n0.03\n0.01\n0\n0\n0\n0\n0\n"
+CONFIGS = {
+    "training": (
+        "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
+        "nSystem = 1\nSObool = 1\ntrainSO = 1\nmax_num_epochs = 12\noptimizer_lr = 0.01\n"
+        "plotEvery = 1\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
+    ),
+    "monte_carlo": (
+        "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\nmc_bool = 1\nmc_replicas = 2\n"
+        "mc_betas = 5 1\nmc_swap_every = 5\nmc_iter = 4000\nmc_percentage = 0.01\nmc_beta = 5\n"
+        "seed = 1\n"
+    ),
+}
+SIGNALS = {
+    signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130
+}  # fmt: skip
+KILLS = [
+    pytest.param(kind, which, seed, id=f"{kind}-{which.name}-{seed}")
+    for kind in CONFIGS
+    for which in SIGNALS
+    for seed in range(10)
+]
+LONGEST = 120  # s
+TIMES = re.compile(r"^\[[^\]]*\]|\d+(\.\d+)? (s|ms|min|it/s)\b.*", re.MULTILINE)
+
+
+def written(folder: Path, kind: str) -> Path:
+    """The bundle of a kind of run."""
+    files = {"init_ZnParams": COEFFICIENTS, "init_SParams": COEFFICIENTS}
+    if kind == "monte_carlo":
+        files |= {"ZnParamSteps": STEPS, "SParamSteps": STEPS}
+    return bundle_samples.write(folder, NN_config=CONFIGS[kind], **files)
+
+
+def started(inputs: Path, results: Path, *options: str) -> subprocess.Popen:
+    """The command line as a process."""
+    command = [sys.executable, "-m", "deeppseudopot_jax", "run", *options]
+    return subprocess.Popen(
+        [*command, str(inputs), str(results)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process: subprocess.Popen) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=LONGEST)
+    return process.returncode, errors
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict[str, tuple[Path, float]]:
+    """Runs that nothing disturbs, and their wall times (s)."""
+    found = {}
+    for kind in CONFIGS:
+        folder = tmp_path_factory.mktemp(kind)
+        inputs = written(folder / "inputs", kind)
+        for _ in range(2):
+            begin = time.perf_counter()
+            code, errors = finished(started(inputs, folder / "results", "--overwrite"))
+            assert code == 0, errors
+        found[kind] = folder / "results", time.perf_counter() - begin
+    return found
+
+
+def content(path: Path) -> object:
+    """What a file says, times aside; raises where it is not whole."""
+    raw = path.read_bytes()
+    match path.suffix:
+        case ".pth":
+            return repr(read_checkpoint(path))
+        case ".npz":
+            with np.load(path) as arrays:
+                return {name: arrays[name].tobytes() for name in arrays.files}
+        case ".png":
+            assert raw.endswith(b"IEND\xaeB`\x82"), path
+            return None
+        case ".pdf":
+            assert raw.rstrip().endswith(b"%%EOF"), path
+            return None
+        case ".log":
+            return None
+        case _:
+            assert raw.endswith(b"\n"), path
+            return raw
+
+
+def assert_whole(results: Path) -> None:
+    """Every visible file is complete."""
+    for path in results.rglob("*"):
+        if path.is_file() and not path.name.startswith("."):
+            content(path)
+
+
+def assert_unmixed(results: Path, reference: Path) -> None:
+    """The parts of best_* are those of one epoch, as the run without a kill has written it."""
+    parts = {path.name.removeprefix("best_") for path in results.glob("best_*")}
+    parts = {name for name in parts if list(reference.glob(f"epoch_*_{name}"))}
+    if not parts:
+        return
+    epochs = {
+        name: {
+            re.match(r"epoch_(\d+)_", path.name)[1]
+            for path in reference.glob(f"epoch_*_{name}")
+            if content(path) == content(results / f"best_{name}")
+        }
+        for name in parts
+    }
+    assert set.intersection(*epochs.values()), epochs
+
+
+@pytest.mark.parametrize(("kind", "which", "seed"), KILLS)
+def test_killed(whole, tmp_path, kind, which, seed):
+    reference, seconds = whole[kind]
+    inputs, results = written(tmp_path / "inputs", kind), tmp_path / "results"
+    process = started(inputs, results)
+    time.sleep(random.Random(f"{kind} {which} {seed}").uniform(0.3, 1.0) * seconds)
+    process.send_signal(which)
+    code, errors = finished(process)
+    assert code in (0, SIGNALS[which]), errors
+    assert "Traceback" not in errors
+    if results.exists():
+        assert_whole(results)
+        assert_unmixed(results, reference)
+    if kind == "monte_carlo" and code != 0:
+        code, errors = finished(started(inputs, results, "--resume"))
+        if not (results / "mc_checkpoint.npz").exists() and code == 1:
+            assert "checkpoint" in errors or not results.exists()
+            return
+        assert code == 0, errors
+        for path in sorted(reference.iterdir()):
+            assert content(results / path.name) == content(path), path.name
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Path]:
+    """An empty folder to mount a small disk at."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    yield folder
+    subprocess.run(["umount", str(folder)], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("part", range(10))
+def test_full_disk(whole, tmp_path, disk, kind, part):
+    reference, _ = whole[kind]
+    used = sum(path.stat().st_size for path in reference.iterdir()) // 1024
+    size = max(4, int(used * 0.6 * (part + 1) / 10))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    inputs = written(tmp_path / "inputs", kind)
+    code, errors = finished(started(inputs, disk / "results"))
+    assert code == 74, (size, errors)
+    assert len(errors.strip().splitlines()) == 1 and "Traceback" not in errors
+    for name in re.findall(r"goes on from (\S+)", errors):
+        assert (disk / "results" / name).exists()
+    assert_whole(disk / "results")
+    assert_unmixed(disk / "results", reference)
