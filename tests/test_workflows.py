@@ -175,8 +175,8 @@ def test_a_run_without_optimisation_initialises_evaluates_and_exports(analytic):
     assert {"oldFunc_BS_sys0.dat", "final_qSpace_pot.dat", "final_ZnParams.par"} <= found
     assert not any(name.startswith("best") for name in found)
     log = log_of(analytic)
-    assert "1 files of an earlier run are removed" in log and "epoch_9_plotBS.png" not in found
-    assert "older than this run: notes.txt" in log and log.count(" 1 files") == 1
+    assert "1 files of an earlier run were removed" in log and "epoch_9_plotBS.png" not in found
+    assert "older than this run: notes.txt" in log and log.count("1 files in ") == 1
     assert "seed" not in log
 
 

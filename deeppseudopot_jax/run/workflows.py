@@ -162,17 +162,15 @@ def _session(
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
     outputs = Outputs(plan.bundle, problem, folder if is_first() else None, painter)
     try:
-        if removed:
-            report.line(f"{removed} files of an earlier run are removed")
         yield Session(plan, problem, outputs, report, cost, runs)
         painter.close()
-        _report_left_over(folder, report)
+        _report_earlier(folder, removed, report)
         report.line(f"Figures and tables are in {folder.path}")
         wait_for_all("files are written")
     except BaseException as error:  # Ctrl-C too
         with suppress(Exception):  # there is an error to tell already
             report.failure(error, name_of(error))
-            _report_left_over(folder, report)
+            _report_earlier(folder, removed, report)
         with suppress(Exception):
             painter.drop() if isinstance(error, KeyboardInterrupt) else painter.close()
         raise
@@ -206,8 +204,10 @@ def _carried_out(session: Session, resume_from: Path | None) -> Parameters:
     return start.params
 
 
-def _report_left_over(folder: ResultsFolder, report: Report) -> None:
-    """With --overwrite, what of an earlier run could be mistaken for results of this one."""
+def _report_earlier(folder: ResultsFolder, removed: int, report: Report) -> None:
+    """What became of files of an earlier run, and which could be mistaken for those of this one."""
+    if removed:
+        report.line(f"{removed} files of an earlier run were removed")
     names = folder.left_over()
     if names:
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

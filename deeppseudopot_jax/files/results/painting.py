@@ -1,5 +1,6 @@
 """The process beside a run that draws its figures; `painter.Beside` starts it."""
 
+import os
 import pickle
 import signal
 import sys
@@ -12,7 +13,8 @@ def serve() -> None:
     """Draw what comes in through the standard input, and say what went wrong, until it ends."""
     for number in INTERRUPTS:
         signal.signal(number, signal.SIG_IGN)  # they are for the one who asks
-    questions, answers = sys.stdin.buffer, sys.stdout.buffer
+    questions = sys.stdin.buffer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)  # nothing left to flush
     sys.stdout = sys.stderr
     while True:
         try:
@@ -24,8 +26,10 @@ def serve() -> None:
             Here().paint(drawing)
         except Exception as found:
             error = found
-        pickle.dump(error, answers)
-        answers.flush()
+        try:
+            answers.write(pickle.dumps(error))
+        except BrokenPipeError:  # the one who asks was killed
+            return
 
 
 if __name__ == "__main__":
