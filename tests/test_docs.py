@@ -16,7 +16,7 @@ from deeppseudopot_jax.settings import Settings
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
-sys.path.insert(0, str(REPOSITORY / "scripts"))
+sys.path.append(str(REPOSITORY / "scripts"))
 
 from key_tables import examples  # noqa: E402
 from make_bundle_docs import pages  # noqa: E402

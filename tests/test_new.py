@@ -1,5 +1,6 @@
 """The command `new`: what it writes can be read, it overwrites nothing, and k-points are right."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -180,3 +181,16 @@ def test_the_cell_is_compared_with_its_primitive_one(poscar):
     ase.Atoms("GeSi", cell=5 * FCC, scaled_positions=[[0] * 3, [0.5] * 3], pbc=True).write(poscar)
     assert read_structure(poscar, 12).n_primitive == 1
     assert isinstance(read_structure(poscar, 12).crystal, Crystal)
+
+
+def test_the_recipe_for_reference_energies_completes_the_bundle(tmp_path, monkeypatch):
+    page = (SCRIPTS.parent / "docs" / "own_material.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "ge").mkdir()
+    written(tmp_path / "ge", structure("Ge"))
+    np.savetxt(tmp_path / "energies.dat", np.random.default_rng(0).normal(size=(3, 18)))
+    monkeypatch.chdir(tmp_path)
+    exec(code)
+    energies = read_bundle(tmp_path / "ge").systems[0].reference_energies
+    assert energies is not None and energies[:, 7].max() == pytest.approx(-4.66, abs=1e-5)
+    assert (np.diff(energies, axis=1) >= 0).all()

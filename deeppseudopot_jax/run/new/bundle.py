@@ -26,7 +26,9 @@ PPmodel_n_frequencies = 8
 PPmodel_range = 8               # Bohr, range of v(r)
 PPmodel_gaussian_std = 3.0      # Bohr^-1
 nSystem = 1
-SObool = 0                      # 1: spinors, with a5 to a7 of init_<atom>Params.par
+SObool = 0                      # 1: spinors, spin-orbit a5 and nonlocal terms a6, a7
+# trainSO = 1                   # with SObool = 1: fit a5, if the energies have spin-orbit
+# trainNL = 1                   # with SObool = 1: fit a6 and a7; slower, and nearer to DFT bands
 basis_sphere = G_full           # every plane wave with |G|^2/2 < maxKE
 seed = 1
 

@@ -58,12 +58,16 @@ def read_structure(path: Path, n_points: int) -> Structure:
     lattice = np.array(atoms.cell) / BOHR_IN_ANGSTROM
     symbols = tuple(atoms.get_chemical_symbols())
     crystal = Crystal(lattice, atoms.get_scaled_positions(wrap=False), symbols)
-    band_path = atoms.cell.bandpath(npoints=n_points)
+    try:
+        band_path = atoms.cell.bandpath(npoints=n_points)
+        scale = float(atoms.cell.get_bravais_lattice().a) / BOHR_IN_ANGSTROM
+    except Exception as error:
+        raise InputError(f"{path}: ASE knows no path of its lattice: {error}") from error
     _check_cell(path, np.array(band_path.cell), np.array(atoms.cell))
     return Structure(
         name=atoms.get_chemical_formula("metal", empirical=True),
         crystal=crystal,
-        scale=float(atoms.cell.get_bravais_lattice().a) / BOHR_IN_ANGSTROM,
+        scale=scale,
         path=str(band_path.path),
         k_points=np.array(band_path.kpts) + 0.0,
         labels=tuple(_label(k, band_path.special_points) for k in band_path.kpts),
