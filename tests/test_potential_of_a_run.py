@@ -62,6 +62,10 @@ def test_the_best_potential_of_a_run_that_was_killed(tmp_path, network):
             path.rename(results / path.name.replace("final", "best").replace(".par", ".dat"))
         else:
             path.unlink()
+    on_their_way = results / ".best.whole"  # killed while they took their places
+    on_their_way.mkdir()
+    for name in ("best_PPmodel.pth", "best_ZnParams.dat"):
+        (results / name).rename(on_their_way / name)
     bundle = read_bundle(inputs(tmp_path / "inputs", NETWORK), "eval", potential=results)
     assert bundle.model_state and bundle.coefficients[:, 4].tolist() == [-0.2, 0.2]
 

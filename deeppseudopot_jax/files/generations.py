@@ -55,6 +55,13 @@ def complete_generations(folder: Path) -> None:
             _complete(whole)
 
 
+def files_of(folder: Path, name: str) -> dict[str, Path]:
+    """The files of a folder by their names; those of a generation on its way are where they are."""
+    places = (folder, folder / f".{name}{_WHOLE}")
+    found = (path for place in places if place.is_dir() for path in place.iterdir())
+    return {path.name: path for path in found if path.is_file()}
+
+
 def _complete(whole: Path) -> None:
     """Files in `whole` have not taken their places yet: what is there is older."""
     folder = whole.parent

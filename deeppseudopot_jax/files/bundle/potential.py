@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deeppseudopot_jax.files.bundle.folder import InputsFolder
 from deeppseudopot_jax.files.findings import BundleError, Finding, Findings
+from deeppseudopot_jax.files.generations import files_of
 from deeppseudopot_jax.settings import Settings
 
 _WEIGHTS = "init_PPmodel.pth"
@@ -47,15 +48,15 @@ def potential_of(results: Path) -> Potential:
     if not results.is_dir():
         what = "is not a folder" if results.exists() else "does not exist"
         raise BundleError([Finding(str(results), what, legal="the results folder of a run")])
-    names = sorted(path.name for path in results.iterdir() if path.is_file())
     for prefix in ("final", "best"):
-        files = {}
+        files, there = {}, files_of(results, prefix)
+        names = sorted(there)
         for name in names:
             atom = _COEFFICIENTS.fullmatch(name)
             if name == f"{prefix}_PPmodel.pth":
-                files[_WEIGHTS] = results / name
+                files[_WEIGHTS] = there[name]
             elif atom and name.startswith(f"{prefix}_"):
-                files[f"init_{atom[1]}Params.par"] = results / name
+                files[f"init_{atom[1]}Params.par"] = there[name]
         if files:
             own = [name for name in names if name.startswith((f"{prefix}_", "initZunger_"))]
             known = (_COEFFICIENTS.fullmatch(name) or _CURVE.fullmatch(name) for name in own)
