@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import jax
@@ -16,6 +18,10 @@ with install_import_hook("deeppseudopot_jax", "beartype.beartype"):
 # tests of the command line, as processes of their own, compile as users do.
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
+
+# Whoever starts the tests in the background may have told them to ignore Ctrl-C; some send it.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Promotions of dtypes and ranks are written out: an implicit one may be a mistake, or cost time.
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -66,7 +66,7 @@ def test_the_package_is_a_program(inputs, tmp_path):
     assert errors.startswith("deeppseudopot: ") and "init_PPmodel.pth" in errors
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_killed_run_leaves_only_whole_files(inputs, tmp_path):
     results = tmp_path / "results"
     process = start(inputs, results)

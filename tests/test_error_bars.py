@@ -45,6 +45,7 @@ def silicon(**settings: object):
     return replace(bundle, systems=(replace(system, reference_energies=np.asarray(exact)),))
 
 
+@pytest.mark.as_compiled
 def test_intervals_cover_the_truth_as_often_as_they_should():
     bundle = silicon()
     (system,), rng = bundle.systems, np.random.default_rng(1)

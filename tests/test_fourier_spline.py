@@ -248,7 +248,13 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if "tanh" not in name else pytest.param(name, marks=pytest.mark.exhaustive)
+        for name in MODELS
+    ],
+)
 def test_a_whole_run_and_what_can_start_from_it(tmp_path, name):
     config = CONFIGS[name] + TRAINING + "max_num_epochs = 2\n"
     folder = make_inputs(tmp_path / "inputs", config)

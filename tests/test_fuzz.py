@@ -4,11 +4,11 @@
 accepted. Each case is told by its seed: `mutate(folder, seed)` does it again.
 """
 
-import resource
+import re
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import jax
@@ -31,7 +31,7 @@ from deeppseudopot_jax.run.workflows import evaluate
 from deeppseudopot_jax.types import Bundle
 
 LONGEST = 20  # s
-MOST_MEMORY = 4 * 1024**2  # KiB
+MOST_MEMORY = 4 * 1024**2  # KiB, beside what the tests before have left
 KINDS = ("network", "coefficients", "monte_carlo")
 NETWORK = (
     "PPmodel = Net_celu_HeInit_decayGaussian\nhiddenLayers = 4 3\nPPmodel_gaussian_std = 2\n"
@@ -93,6 +93,25 @@ def understood(inputs: Path, results: Path) -> Bundle | None:
     return bundle
 
 
+@contextmanager
+def in_memory() -> Iterator[None]:
+    """Fail where a block takes too much memory."""
+
+    def status(name: str) -> int:
+        text = Path("/proc/self/status").read_text()
+        found = re.search(rf"^{name}:\s*(\d+) kB", text, flags=re.MULTILINE)
+        assert found is not None
+        return int(found[1])
+
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    except OSError:
+        pytest.skip("the peak of memory can only be measured on Linux")
+    before = status("VmRSS")
+    yield
+    assert status("VmHWM") - before < MOST_MEMORY
+
+
 class TooLong(BaseException):
     """No reader may take this for an error of a file."""
 
@@ -151,10 +170,9 @@ def tried(originals: Path, scratch: Path, kind: str, seed: int) -> Bundle | None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_broken_bundles_are_refused_or_understood(originals, tmp_path, kind):
-    accepted = [tried(originals, tmp_path / "case", kind, seed) for seed in range(80)]
-    refused = sum(bundle is None for bundle in accepted)
-    assert 10 < refused < 80
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MOST_MEMORY
+    with in_memory():
+        accepted = [tried(originals, tmp_path / "case", kind, seed) for seed in range(80)]
+    assert 10 < sum(bundle is None for bundle in accepted) < 80
 
 
 @given(st.sampled_from(KINDS), st.integers(10_000, 2**31))
@@ -170,17 +188,14 @@ def test_random_seeds(originals, tmp_path_factory, kind, seed):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", range(10))
 def test_ten_thousand(originals, tmp_path, kind, part):
-    """The last one of every hundred that are accepted is solved, too."""
+    """One of twenty that are accepted is solved, too."""
     n_accepted, ran = 0, tmp_path / "ran"
-    for seed in range(100 + 334 * part, 100 + 334 * (part + 1)):
-        bundle = tried(originals, tmp_path / "case", kind, 1_000_000 + seed)
-        n_accepted += bundle is not None
-        if seed % 100 == 0:
-            jax.clear_caches()
-            try:
-                with in_time():
+    with in_memory():
+        for seed in range(100 + 334 * part, 100 + 334 * (part + 1)):
+            bundle = tried(originals, tmp_path / "case", kind, 1_000_000 + seed)
+            n_accepted += bundle is not None
+            if bundle is not None and n_accepted % 20 == 0:
+                jax.clear_caches()
+                with suppress(UserError), in_time():
                     evaluate(tmp_path / "case" / "inputs", ran, overwrite=True)
-            except UserError as error:
-                assert str(error)
     assert n_accepted > 20
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MOST_MEMORY

@@ -8,6 +8,8 @@ import pytest
 
 from deeppseudopot_jax.run.workflows import run
 
+pytestmark = pytest.mark.as_compiled  # it is the steps that take time
+
 GRADIENT = """PPmodel = ZeroFunction
 hiddenLayers = 1
 nSystem = 1

@@ -48,9 +48,10 @@ def geodesic_step(
 
     direction = step.change.astype(problem.dtype)
     inputs = inputs_bent(problem, params_at, direction)
-    pull = near.priors.T @ bent(_priors(cost, problem, params_at), direction)
+    priors = bent(_priors(cost, problem, params_at), direction)
+    pull = near.priors.T @ priors.astype(jnp.float64)
     for by_inputs, of_group in zip(near.bending, inputs, strict=True):
-        pull += jnp.einsum("spu,su->p", by_inputs, of_group)
+        pull += jnp.einsum("spu,su->p", by_inputs, of_group.astype(jnp.float64))
     found = damped_step(near._replace(gradient=pull), damping)
     followed = 2.0 * found.length <= _LARGEST_BEND * step.length
     change = step.change + jnp.where(followed, 0.5 * found.change, 0.0)
