@@ -132,7 +132,7 @@ def check_tables(bundle: Bundle) -> None:
     Raises:
         InputError: with the number of plane waves.
     """
-    physical = float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    physical = physical_memory()
     for system in bundle.systems:
         n_bytes = _tables(system, bundle.settings, len(bundle.species), 2.0 * _REAL)
         if n_bytes > physical:
@@ -141,6 +141,11 @@ def check_tables(bundle: Bundle) -> None:
                 f"{_waves(system):.3g} plane waves, whose tables take {spelled(n_bytes)}; this "
                 f"machine has {spelled(physical)}"
             )
+
+
+def physical_memory() -> float:
+    """Bytes of memory that this machine has."""
+    return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
 
 
 _TABLES = "tables of plane waves and their differences"

@@ -111,6 +111,12 @@ class Cost:
         squares = [jnp.sum(term.residuals(problem, params, evaluated) ** 2) for term in self.terms]
         return jnp.stack([*squares, *(p.value(problem, params) for p in self.penalties)])
 
+    def of_parameters(self, problem: Problem, params: Parameters) -> Float[Array, " residual"]:
+        """The residuals that know of the parameters alone."""
+        terms = [term for term in self.terms if term.needs == "parameters"]
+        found = [term.residuals(problem, params, Evaluated([])) for term in terms]
+        return joined(found, problem.dtype)
+
     def __call__(
         self, problem: Problem, params: Parameters, evaluated: Evaluated
     ) -> Float[Array, ""]:

@@ -10,7 +10,7 @@ import jax
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.problem import Precision
-from deeppseudopot_jax.resources import Estimate, Part, estimate, spelled
+from deeppseudopot_jax.resources import Estimate, Part, estimate, physical_memory, spelled
 from deeppseudopot_jax.run.checks.plan import RunPlan
 
 _NOTED_FROM = 0.1
@@ -48,7 +48,7 @@ def needs_of(plans: Sequence[RunPlan], real_bytes: int = 8) -> Estimate:
 
 def available_memory() -> float:
     """Bytes that this process may still take: of the machine, of its container, of its limits."""
-    found = [float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")]
+    found = [physical_memory()]
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         found.append(1024.0 * int(next(x for x in lines if x.startswith("MemAvail")).split()[1]))

@@ -6,20 +6,16 @@ Here levels follow the inputs of H linearly, and these the parameters as they do
 far more than levels, and this part of r_vv costs no further solve.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
+from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
 from deeppseudopot_jax.training.least_squares.damped import Damping, Step, damped_step
 from deeppseudopot_jax.training.least_squares.linearised import Linearised
-from deeppseudopot_jax.training.least_squares.steps import bent, inputs_bent
-from deeppseudopot_jax.training.trainable import Split, merge
+from deeppseudopot_jax.training.least_squares.steps import bent, inputs_bent, params_after
 
 _LARGEST_BEND = 0.75
 """Of 2 |a| / |v|, in units of the scales: beyond it a second-order step is not to be trusted."""
@@ -43,12 +39,10 @@ def geodesic_step(
     if not near.bending:
         return step
 
-    def params_at(change: Array) -> Parameters:
-        return merge(Split(coordinates.moved(trainable, change), frozen))
-
+    params_at = params_after(coordinates, trainable, frozen)
     direction = step.change.astype(problem.dtype)
     inputs = inputs_bent(problem, params_at, direction)
-    priors = bent(_priors(cost, problem, params_at), direction)
+    priors = bent(lambda change: cost.of_parameters(problem, params_at(change)), direction)
     pull = near.priors.T @ priors.astype(jnp.float64)
     for by_inputs, of_group in zip(near.bending, inputs, strict=True):
         pull += jnp.einsum("spu,su->p", by_inputs, of_group.astype(jnp.float64))
@@ -56,17 +50,3 @@ def geodesic_step(
     followed = 2.0 * found.length <= _LARGEST_BEND * step.length
     change = step.change + jnp.where(followed, 0.5 * found.change, 0.0)
     return step._replace(change=change)
-
-
-def _priors(
-    cost: Cost, problem: Problem, params_at: Callable[[Array], Parameters]
-) -> Callable[[Array], Float[Array, " prior"]]:
-    """The residuals that know of the parameters alone, after a step."""
-    terms = [term for term in cost.terms if term.needs == "parameters"]
-
-    def residuals(change: Array) -> Array:
-        params = params_at(change)
-        found = [term.residuals(problem, params, Evaluated([])) for term in terms]
-        return joined(found, problem.dtype)
-
-    return residuals

@@ -29,8 +29,12 @@ from deeppseudopot_jax.training.least_squares.levels import (
     summed_rows,
 )
 from deeppseudopot_jax.training.least_squares.sides import Columns, Side
-from deeppseudopot_jax.training.least_squares.steps import Others, inputs_by_step, other_residuals
-from deeppseudopot_jax.training.trainable import Split, merge
+from deeppseudopot_jax.training.least_squares.steps import (
+    Others,
+    inputs_by_step,
+    other_residuals,
+    params_after,
+)
 
 _NEGLIGIBLE = 1e-15
 """Eigenvalues of a Gram matrix over the largest that are rounding."""
@@ -80,9 +84,7 @@ def linearised(
         side: from `side_of`.
     """
 
-    def params_at(step: Array) -> Parameters:
-        return merge(Split(coordinates.moved(trainable, step), frozen))
-
+    params_at = params_after(coordinates, trainable, frozen)
     start = jnp.zeros(coordinates.size(trainable), problem.dtype)
     params = params_at(start)
     levels = energies_of(problem.groups, states)
@@ -98,10 +100,7 @@ def linearised(
         return joined([term.residuals(problem, params, known) for term in terms], problem.dtype)
 
     def of_parameters_at(step: Array) -> Array:
-        params = params_at(step)
-        terms = [term for term in rest if term.needs == "parameters"]
-        found = [term.residuals(problem, params, evaluated) for term in terms]
-        return joined(found, problem.dtype)
+        return cost.of_parameters(problem, params_at(step))
 
     def penalties_at(step: Array) -> Array:
         found = (penalty.value(problem, params_at(step)) for penalty in cost.penalties)

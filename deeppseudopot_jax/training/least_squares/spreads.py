@@ -15,8 +15,7 @@ from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
 from deeppseudopot_jax.training.least_squares.levels import derivatives_of_levels
-from deeppseudopot_jax.training.least_squares.steps import ParamsAt, inputs_by_step
-from deeppseudopot_jax.training.trainable import Split, merge
+from deeppseudopot_jax.training.least_squares.steps import ParamsAt, inputs_by_step, params_after
 
 
 class LevelsByStep(NamedTuple):
@@ -137,9 +136,7 @@ def spreads(
 ) -> Spreads:
     """`spread_of_bands`, `spread_of_numbers` and `spread_of_curves` at solved states."""
 
-    def params_at(step: Array) -> Parameters:
-        return merge(Split(coordinates.moved(trainable, step), frozen))
-
+    params_at = params_after(coordinates, trainable, frozen)
     levels = levels_by_step(problem, params_at, states, len(half))
     return Spreads(
         spread_of_bands(problem, levels, half),

@@ -14,12 +14,23 @@ from deeppseudopot_jax.observables.states import Levels
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
+from deeppseudopot_jax.training.trainable import Split, merge
 
 ParamsAt = Callable[[Array], Parameters]
 """The parameters after a step."""
 
 _ROWS_AT_A_TIME = 16
 """Of residuals that are differentiated in reverse; bounds their memory."""
+
+
+def params_after(coordinates: Coordinates, trainable: dict, frozen: Parameters) -> ParamsAt:
+    """The parameters as a function of a step from `trainable`."""
+
+    def params_at(step: Array) -> Parameters:
+        return merge(Split(coordinates.moved(trainable, step), frozen))
+
+    return params_at
 
 
 class Others(NamedTuple):
