@@ -38,7 +38,7 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
         local: dict | None = (
             model.init(jax.random.key(bundle.settings.seed), problem.dtype)
             if bundle.model_state is None
-            else _restored(model, bundle.model_state)
+            else _restored(model, bundle)
         )
     elif bundle.coefficients is None:
         raise InputError(
@@ -52,12 +52,13 @@ def initial_params(bundle: Bundle, problem: Problem) -> Parameters:
     return from_coefficients(rows, problem.dtype, local)
 
 
-def _restored(model: NetworkModel, state: dict[str, np.ndarray]) -> dict:
-    """The variables that init_PPmodel.pth holds; whatever does not fit names that file."""
+def _restored(model: NetworkModel, bundle: Bundle) -> dict:
+    """The variables that a bundle has; whatever does not fit names the file that they are from."""
+    assert bundle.model_state is not None
     try:
-        return from_state_dict(model, state)
+        return from_state_dict(model, bundle.model_state)
     except InputError as error:
-        raise InputError(f"init_PPmodel.pth: {error}") from error
+        raise InputError(f"{bundle.sources.get('weights', 'init_PPmodel.pth')}: {error}") from error
 
 
 def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> Moments:

@@ -4,6 +4,7 @@ Lengths are in Bohr, kinetic energies in Hartree, band energies in eV, k-points 
 positions in fractions of the (reciprocal) lattice vectors. Arrays here are plain NumPy.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -155,7 +156,8 @@ class Bundle:
     `species` is the sorted set of symbols over all systems; `coefficients` holds the nine rows of
     init_<atom>Params.par per species (zeros where a file has fewer), or None where no file exists.
     `model_state` and `optimizer_state` are the contents of init_PPmodel.pth and
-    init_AdamState.pth; `tabulated_potential` has columns q, v_species0, v_species1, ...
+    init_AdamState.pth; `tabulated_potential` has columns q, v_species0, v_species1, ... `sources`
+    says where coefficients and weights are from that are not those of `folder`.
     """
 
     folder: Path
@@ -169,4 +171,5 @@ class Bundle:
     step_sizes: Float[np.ndarray, "species 9"] | None = None
     monte_carlo_options: tuple[MonteCarloOptions, ...] = ()
     beta_schedule: Float[np.ndarray, "row 2"] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

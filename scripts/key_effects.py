@@ -16,6 +16,7 @@ from deeppseudopot_jax.files.torch_pickle import write_checkpoint
 from deeppseudopot_jax.run.checks.capabilities import check_supported
 from deeppseudopot_jax.run.checks.idle import remarks
 from deeppseudopot_jax.run.checks.plan import plan_of
+from deeppseudopot_jax.stages import NO_NETWORK
 
 Texts = dict[str, str]
 
@@ -56,6 +57,7 @@ _MODELS: dict[str, list[Texts]] = {
     "coefficients": [{"PPmodel": "ZeroFunction"}],
 }  # fmt: skip
 _EPOCHS = {"max_num_epochs": "3"}
+_FROM = {"init_from": "earlier"}
 _RUNS: dict[str, list[Texts]] = {
     "training": [
         _EPOCHS | {"optimizer": "adam", "force_retrain": "1"},
@@ -63,14 +65,16 @@ _RUNS: dict[str, list[Texts]] = {
         _EPOCHS | {"optimizer": "sgd", "ensemble_size": "2", "init_Zunger_num_epochs": "0"},
         _EPOCHS | {"optimizer": "lm"},
         _EPOCHS | {"stages": "zunger"},
+        _EPOCHS | _FROM,
     ],
     "Monte Carlo": [
         {"stages": "monte_carlo"},
+        {"mc_bool": "1"} | _FROM,
         {"mc_bool": "1", "mc_beta_schedule": "betas.par"},
         {"mc_bool": "1", "mc_replicas": "3", "mc_betas": "30 20 10", "mc_burn_in": "2"},
     ],
-    "start": [{}, {"force_retrain": "1"}],
-    "eval": [_EPOCHS | {"force_retrain": "1"}, {"mc_bool": "1", "force_retrain": "1"}],
+    "start": [{}, {"force_retrain": "1"}, _FROM],
+    "eval": [_EPOCHS | {"force_retrain": "1"}, {"mc_bool": "1", "force_retrain": "1"}, _FROM],
 }
 _INPUTS = {
     "nBands": "10", "maxKE": "1", "idxVB": "7", "idxCB": "8", "idxGap": "1",
@@ -120,6 +124,12 @@ def _written(folder: Path, examples: Mapping[str, str], settings: Texts) -> Path
         (folder / name).write_text(text, encoding="utf-8")
     if "force_retrain" in settings:  # it speaks of this file
         write_checkpoint(folder / "init_PPmodel.pth", {})
+    if earlier := settings.get("init_from"):
+        (folder / earlier).mkdir()
+        for symbol, row in _COEFFICIENTS.items():
+            (folder / earlier / f"final_{symbol}Params.par").write_text(row, encoding="utf-8")
+        if settings["PPmodel"] != NO_NETWORK:
+            write_checkpoint(folder / earlier / "final_PPmodel.pth", {})
     return folder
 
 

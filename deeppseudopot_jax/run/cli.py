@@ -25,7 +25,7 @@ KEYS = {
     "model": "PPmodel PPmodel_* hiddenLayers",
     "channels": "SObool LRgamma strainBool trainSO trainNL trainLR trainStrain",
     "penalties, priors": "penalize_* prior_*",
-    "initialisation": "init_Zunger_* force_retrain seed",
+    "initialisation": "init_from init_Zunger_* force_retrain seed",
     "training": (
         "max_num_epochs optimizer optimizer_lr schedulerStep scheduler_gamma sgd_momentum adam_* "
         "patience ensemble_* perturbEvery pre_adjust_*"
@@ -71,7 +71,7 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on from the Monte Carlo checkpoint or the last complete stage in RESULTS.",
+        help="Go on from the checkpoint, or the last complete stage, of an ended run in RESULTS.",
     ),
 ]
 Potential = Annotated[

@@ -19,13 +19,13 @@ from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import Bundle, MonteCarloOptions, SystemInput
 
 OUTPUTS_ONLY = (
-    "plot_every", "init_plot_every", "n_q", "q_max", "n_r", "r_max",
+    "plot_every", "init_plot_every", "init_from", "n_q", "q_max", "n_r", "r_max",
     "log_memory", "log_runtime", "log_gradients", "init_log_gradients",
 )  # fmt: skip
-"""Settings that change files and log alone."""
+"""Settings that change files and log alone, or name what has facts of its own."""
 
 _LEFT_OUT: dict[type, tuple[str, ...]] = {
-    Bundle: ("folder", "notes", "settings", "monte_carlo_options"),
+    Bundle: ("folder", "notes", "sources", "settings", "monte_carlo_options"),
     SystemInput: ("name", "path_length", "plot_range"),
 }
 """Fields of records that no number follows from; settings and options have facts of their own."""
@@ -53,6 +53,18 @@ def chain_facts(
         before = every[: [each.file for each in every].index(options.file)]
         facts |= option_facts(before)
         facts |= dict(_facts(options.file, options, _LENGTHS))
+    return facts | input_facts(plan) | {"precision": precision}
+
+
+def training_facts(plan: RunPlan, precision: Precision) -> dict[str, str]:
+    """What a gradient training follows from: a later run may only make it longer.
+
+    Args:
+        plan: of the stage.
+        precision: of the calculation.
+    """
+    facts = setting_facts(plan)
+    facts.pop(str(Settings.model_fields["max_epochs"].alias), None)
     return facts | input_facts(plan) | {"precision": precision}
 
 

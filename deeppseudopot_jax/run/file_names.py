@@ -2,21 +2,30 @@
 
 import re
 
+CHECKPOINT = "training_checkpoint.npz"
+"""Of a training, from which it can go on."""
+
 _POTENTIAL = r"PPmodel\.pth|[A-Z][a-z]*Params\.(par|dat)"
 _OF_STAGE = (
     rf"({_POTENTIAL}|AdamState\.pth|BS_sys\d+\.dat|plot(BS|PP)\.(pdf|png)"
     r"|qSpace_pot\.dat|pot_[A-Z][a-z]*\.dat)"
 )
 _CHAIN = r"(mcOpts.*_)?"
-_GROWING = r"(final_mc_(cost|replicas)|iterations)\.dat|mc_checkpoint\.npz"
+_GROWING = rf"(final_mc_(cost|replicas)|iterations)\.dat|mc_checkpoint(\.npz|_({_POTENTIAL}))"
 _RUN = re.compile(
-    r"run\.log|handed_over\.npz|basisStates_\d+\.dat"
+    r"run(_interrupted)?\.log|handed_over\.npz|basisStates_\d+\.dat"
     rf"|(oldFunc|initZunger|epoch_\d+|final|member_\d+|ensemble|{_CHAIN}best)_{_OF_STAGE}"
     r"|init_train_cost\.(dat|pdf)|final_(training|validation)_cost\.dat|final_train_cost\.pdf"
     r"|final_observables\.dat|final_covariance\.npz|ensemble\.(dat|npz)"
+    r"|training_checkpoint\.npz"
     rf"|{_CHAIN}({_GROWING}|final_mc_(cost|replicas)\.(pdf|png))"
 )
 _CONTINUED = re.compile(rf"{_CHAIN}({_GROWING}|best_({_POTENTIAL}))")
+_TRAINED = re.compile(
+    rf"(oldFunc|initZunger|epoch_\d+|best)_{_OF_STAGE}|basisStates_\d+\.dat"
+    r"|run_interrupted\.log|training_checkpoint\.npz"
+    r"|init_train_cost\.(dat|pdf)|final_(training|validation)_cost\.dat"
+)
 _EVALUATION = re.compile(rf"eval\.log|eval_{_OF_STAGE}")
 
 
@@ -28,6 +37,11 @@ def of_run(name: str) -> bool:
 def continued(name: str) -> bool:
     """Whether a Monte Carlo run that is resumed goes on with a file of this name."""
     return _CONTINUED.fullmatch(name) is not None
+
+
+def trained(name: str) -> bool:
+    """Whether a training that is resumed goes on with a file of this name."""
+    return _TRAINED.fullmatch(name) is not None
 
 
 def of_evaluation(name: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,18 +32,6 @@ PDF = ("pdf",)
 PDF_AND_PNG = ("pdf", "png")
 
 _v_q = jax.jit(v_of_q, static_argnums=(0, 3))
-
-
-class CostRow(NamedTuple):
-    """The cost after so many epochs, what every term of it adds, and that of held-out levels.
-
-    `held_out` is None where nothing is held out.
-    """
-
-    epoch: int
-    cost: float
-    terms: tuple[float, ...] = ()
-    held_out: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,26 +174,11 @@ class Outputs:
             potential.write(params, optimizer_state, suffix)
 
     @_by_first_process
-    def costs(self, name: str, rows: Sequence[CostRow], terms: Sequence[str] = ()) -> None:
-        """<name>.dat: rows `epoch cost`, then what every term adds, then `held_out` if known."""
-        found = [(row.epoch, row.cost, *row.terms) for row in rows]
-        columns = ("epoch", "cost", *terms)
-        held_out = [row.held_out for row in rows if row.held_out is not None]
-        if held_out:
-            found = [(*row, value) for row, value in zip(found, held_out, strict=True)]
-            columns = (*columns, "held_out")
-        tables.write_costs(self.file(f"{name}.dat"), found, columns)
-
-    @_by_first_process
     def cost_figure(
-        self, name: str, curves: Mapping[str, Sequence[CostRow]], unit: str = "eV$^2$"
+        self, name: str, curves: Mapping[str, Float[np.ndarray, "row 2"]], unit: str = "eV$^2$"
     ) -> None:
-        """<name>.pdf: costs against epoch by the name in the legend."""
-        rows = {
-            label: np.array([(row.epoch, row.cost) for row in curve], np.float64)
-            for label, curve in curves.items()
-        }
-        self.save("cost_figure", (rows, "Epoch", f"Cost ({unit})"), name, PDF)
+        """<name>.pdf: columns (epoch, cost) by the name in the legend."""
+        self.save("cost_figure", (dict(curves), "Epoch", f"Cost ({unit})"), name, PDF)
 
     @_by_first_process
     def observables(self, prefix: str, rows: Sequence[tuple[BandNumber, float]]) -> None:

@@ -27,6 +27,7 @@ from deeppseudopot_jax.run.compilation import counted
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
 _NOWHERE = Path(os.devnull)
+_CUT_OFF = "_interrupted"
 _LOGGED = "the traceback is in "
 _BAR = 30
 
@@ -51,6 +52,7 @@ class Report:
         with writing(self._path):
             self._file = self._path.open("ab" if goes_on else "wb", buffering=0)
         self._start = time.perf_counter()
+        self._rehearses = False
 
     def line(self, text: str) -> None:
         """One line (or several) for terminal and log."""
@@ -59,6 +61,8 @@ class Report:
 
     def log(self, text: str) -> None:
         """A line for the log file alone, stamped with the seconds since the start."""
+        if self._rehearses:
+            return
         elapsed = time.perf_counter() - self._start
         with writing(self._path):
             append(self._file, f"[{elapsed:9.2f} s] {text}\n".encode())
@@ -66,9 +70,36 @@ class Report:
     def failure(self, error: BaseException, name: str) -> None:
         """What ends the run, with its traceback; `logged_in` finds out where that is."""
         text = "".join(traceback.format_exception(error))
+        self._rehearses = False
         self.log(f"ended by {name}\n{text}")
         if self._path != _NOWHERE:
             error.add_note(f"{_LOGGED}{self._path}")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the log file so far."""
+        return 0 if self._path == _NOWHERE else self._file.seek(0, os.SEEK_END)
+
+    def rehearse(self) -> None:
+        """Until `go_on_from` nothing is logged: the file has it from the run that is resumed."""
+        self._rehearses = True
+
+    def go_on_from(self, size: int, text: str) -> None:
+        """Log again, behind the first `size` bytes; what else there is goes to *_interrupted.log.
+
+        Args:
+            size: of the log when the state was saved that the run goes on from.
+            text: a line for the terminal, and for that other file.
+        """
+        self.console.print(text, markup=False, soft_wrap=True)
+        self._rehearses = False
+        if self._path == _NOWHERE:
+            return
+        aside = self._path.with_name(f"{self._path.stem}{_CUT_OFF}{self._path.suffix}")
+        with writing(aside), aside.open("ab", buffering=0) as file:
+            append(file, self._path.read_bytes()[size:] + f"{text}\n".encode(), to_disk=True)
+        with writing(self._path):
+            self._file.truncate(size)
 
     @contextmanager
     def first_time(self, what: str) -> Iterator[None]:

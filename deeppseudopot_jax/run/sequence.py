@@ -11,7 +11,7 @@ from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.problem import Precision, Problem
 from deeppseudopot_jax.run.checks.plan import RunPlan, plan_of
-from deeppseudopot_jax.run.file_names import continued, of_run
+from deeppseudopot_jax.run.file_names import CHECKPOINT, continued, of_run, trained
 from deeppseudopot_jax.run.handover import (
     FILE,
     Outcome,
@@ -57,12 +57,20 @@ class Stage:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether an earlier run has left this stage complete, or its Monte Carlo a checkpoint."""
-        return self._is_complete or self._has_checkpoint
+        """Whether an earlier run has left this stage complete, or a checkpoint of it."""
+        return self._is_complete or self._has_chains or self.goes_on_training
+
+    @property
+    def goes_on_training(self) -> bool:
+        """Whether an earlier run has left a checkpoint of this training."""
+        trains = self.plan.mode == "gradient"
+        return trains and (self.folder.path / CHECKPOINT).exists()
 
     def goes_on_without(self, name: str) -> bool:
         """Whether a run that is resumed here begins a file of an earlier run anew."""
-        goes_on = name == "run.log" or (self._has_checkpoint and continued(name))
+        goes_on = name == "run.log"
+        goes_on |= self._has_chains and continued(name)
+        goes_on |= self.goes_on_training and trained(name)
         return of_run(name) and not goes_on
 
     def complete(self, outcome: Outcome, precision: Precision) -> None:
@@ -84,7 +92,7 @@ class Stage:
         return read_outcome(self.folder.path / FILE, like, facts)
 
     @property
-    def _has_checkpoint(self) -> bool:
+    def _has_chains(self) -> bool:
         samples = self.plan.mode == "monte_carlo"
         return samples and any(self.folder.path.glob("*mc_checkpoint.npz"))
 
@@ -124,14 +132,11 @@ def check_resumable(stages: tuple[Stage, ...]) -> None:
     """
     first = stages[0]
     several = not first.is_last
-    if not several and first.plan.mode != "monte_carlo":
-        raise ResultsError(
-            "--resume is for Monte Carlo runs (mc_bool = 1) and for several stages (key stages)"
-        )
+    if not several and not first.plan.fits:
+        raise ResultsError("--resume is for runs that train, sample or have several stages")
     if not first.can_go_on:
-        missing = (
-            f"complete stage ({FILE}) or mc_checkpoint.npz" if several else "mc_checkpoint.npz"
-        )
+        checkpoint = "mc_checkpoint.npz" if first.plan.mode == "monte_carlo" else CHECKPOINT
+        missing = f"complete stage ({FILE}) or {checkpoint}" if several else checkpoint
         raise ResultsError(
             f"{first.folder.path} has no {missing} to resume from: start the run without --resume"
         )

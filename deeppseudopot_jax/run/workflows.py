@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.bundle.reader import read_bundle
 from deeppseudopot_jax.files.results.painter import Here, Painter
@@ -35,7 +36,9 @@ from deeppseudopot_jax.run.stages.initial import (
 )
 from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
-from deeppseudopot_jax.run.stages.training import Fit, optimise
+from deeppseudopot_jax.run.stages.training.checkpoint import check_training
+from deeppseudopot_jax.run.stages.training.stage import Fit, optimise
+from deeppseudopot_jax.types import Bundle
 
 _SHOWN = 5
 """Names of old files that are told."""
@@ -57,9 +60,9 @@ def run(
         overwrite: whether `results` may hold files. Those of an earlier run are removed when this
             one begins, so that nothing old stands beside its log.
         precision: of the whole calculation.
-        resume: take over the stages that are complete in `results`, and go on from its Monte Carlo
-            checkpoints, with the same outcome bit by bit as if the run had not ended; its files are
-            continued or written again.
+        resume: take over the stages that are complete in `results`, and go on from its checkpoints,
+            with the same outcome bit by bit as if the run had not ended; its files are continued or
+            written again.
         painter: who draws the figures; by default this process, at once.
 
     Raises:
@@ -71,6 +74,7 @@ def run(
     """
     folder = ResultsFolder(results, inputs, overwrite or resume)
     bundle = read_bundle(inputs)
+    _check_source(bundle, folder)
     stages = stages_of(bundle, folder)
     for stage in stages:
         check_supported(stage.plan)
@@ -95,10 +99,13 @@ def run(
         if resume:
             outputs = Outputs(stage.plan.bundle, prepared.problem, stage.folder, painter)
             check_checkpoints(prepared, outputs, stage.folder.path)
+            check_training(prepared, outputs, stage.folder.path)
         # What an earlier run has left of later stages does not follow from this outcome.
         earlier = {later.folder: of_run for later in stages[number + 1 :]}
         earlier[stage.folder] = stage.goes_on_without if resume else of_run
         with _session(prepared, stage.folder, painter, "run.log", earlier, resume) as session:
+            if resume and stage.goes_on_training:
+                session.report.rehearse()
             describe(session, notes, "\n".join(titles))
             params = _carried_out(session, stage.folder.path if resume else None)
         outcome = outcome_of(stage.plan.bundle, prepared.problem, params)
@@ -164,7 +171,8 @@ def _session(
     try:
         yield Session(plan, problem, outputs, report, cost, runs)
         painter.close()
-        _report_earlier(folder, removed, report)
+        if not goes_on:
+            _report_earlier(folder, removed, report)
         report.line(f"Figures and tables are in {folder.path}")
         wait_for_all("files are written")
     except BaseException as error:  # Ctrl-C too
@@ -189,7 +197,7 @@ def _carried_out(session: Session, resume_from: Path | None) -> Parameters:
         if session.plan.members > 1:
             fit = Fit(fit_ensemble(session, start, initial))
         else:
-            fit = optimise(session, initial)
+            fit = optimise(session, initial, resume_from)
         outputs.parameters("final", fit.solved.params, fit.optimizer_state)
         spread = error_bars(session, fit.solved) if session.plan.settings.least_squares else None
         export(session, "final", fit.solved, initial, spread)
@@ -202,6 +210,22 @@ def _carried_out(session: Session, resume_from: Path | None) -> Parameters:
     outputs.parameters("final", start.params)
     export(session, "final", initial)
     return start.params
+
+
+def _check_source(bundle: Bundle, folder: ResultsFolder) -> None:
+    """A run must not remove what it starts from.
+
+    Raises:
+        ResultsError: if init_from names the results folder.
+    """
+    name = bundle.settings.init_from
+    if name is None:
+        return
+    source = (bundle.folder / name).resolve()
+    if folder.path.resolve() in (source, source.parent):
+        raise ResultsError(
+            f"init_from = {name} is the results folder {folder.path}: choose another one"
+        )
 
 
 def _report_earlier(folder: ResultsFolder, removed: int, report: Report) -> None:

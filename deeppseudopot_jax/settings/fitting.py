@@ -1,5 +1,6 @@
 """Keys of NN_config.par: what is fitted, from which start, and how."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -55,6 +56,8 @@ class Initialisation(KeyGroup):
     To curves v(q), before any bands are looked at.
     """
 
+    init_from: Path | None = Field(None, alias="init_from")
+    """Results of a run (../results, ../results/epoch_100) to start from; relative to the inputs."""
     init_epochs: NonNegativeInt = Field(0, alias="init_Zunger_num_epochs")
     """Epochs of the fit to init_qSpace_pot.par or, without it, to the Zunger curves; 0 for none."""
     init_optimizer: Literal["adam", "sgd"] = Field("adam", alias="init_Zunger_optimizer")

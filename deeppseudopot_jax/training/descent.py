@@ -81,6 +81,10 @@ class Descent:
         )
         return TrainingState(trainable, optimizer_state, found.carried, state.updates + 1), ""
 
+    def shapes(self, trainable: dict, states: tuple[States, ...]) -> TrainingState:
+        """A state after some move, of which shapes alone count."""
+        return TrainingState(trainable, self.begin(trainable), carried(states))
+
     def compile(
         self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
     ) -> None:

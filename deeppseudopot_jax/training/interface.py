@@ -2,10 +2,12 @@
 
 from typing import Any, NamedTuple, Protocol
 
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.evaluation import Carried, Evaluation
+from deeppseudopot_jax.parallel import placed
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 
@@ -59,8 +61,36 @@ class Optimiser(Protocol):
         """The state after one update, and why there is no further one; empty while there is."""
         ...
 
+    def shapes(self, trainable: dict, states: tuple[States, ...]) -> TrainingState:
+        """A state after some move, of which shapes alone count, as those of `states` may."""
+        ...
+
     def compile(
         self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
     ) -> None:
         """Compile what `look` needs once states are known; `states` may be shapes alone."""
         ...
+
+
+def placed_state(problem: Problem, state: TrainingState) -> TrainingState:
+    """A state that every process knows whole, on the devices that go on with it."""
+    everywhere = PartitionSpec()
+    trainable, optimizer_state = placed(
+        problem.mesh, everywhere, (state.trainable, state.optimizer_state)
+    )
+    state = state._replace(trainable=trainable, optimizer_state=optimizer_state)
+    if state.carried is not None:
+        parts = (_per_k(problem, part) for part in state.carried)
+        state = state._replace(carried=Carried(*parts))
+    if state.evaluation is not None:
+        states = _per_k(problem, state.evaluation.states)
+        state = state._replace(evaluation=state.evaluation._replace(states=states))
+    return state
+
+
+def _per_k(problem: Problem, of_groups: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arrays (system, kpt, ...) of every group, each on the devices of its k-points."""
+    return tuple(
+        part if group.layout is None else placed(group.layout.mesh, group.layout.per_k, part)
+        for group, part in zip(problem.groups, of_groups, strict=True)
+    )

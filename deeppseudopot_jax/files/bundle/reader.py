@@ -59,8 +59,9 @@ def read_bundle(
         purpose: for an "eval", what asks for a fit is left out with a note, and what only a fit
             needs (reference energies of these k-points, targets, coefficients) may be absent.
         models: the legal values of PPmodel and, per model, the settings it needs.
-        potential: the results folder of a run, whose weights and coefficients take the place of
-            those in `folder`.
+        potential: the results folder of a run, or a prefix of files in it, whose weights and
+            coefficients take the place of those in `folder`; by default what the key `init_from`
+            names.
 
     Raises:
         InputError: if an argument is of another kind, or `purpose` none of these.
@@ -68,14 +69,16 @@ def read_bundle(
     """
     findings = Findings()
     inputs = InputsFolder.open(Path(folder), findings)
-    taken = None if potential is None else potential_of(Path(potential))
-    if taken is not None:
-        inputs = with_potential(inputs, taken)
     config_document = inputs.required("NN_config.par")
     if config_document is None:
         inputs.report_missing()
         raise BundleError(findings.problems, str(folder))
     config = read_config(config_document, models)
+    if potential is None and config.values.init_from is not None:
+        potential = inputs.root / config.values.init_from
+    taken = None if potential is None else potential_of(Path(potential))
+    if taken is not None:
+        inputs = with_potential(inputs, taken)
     if purpose == "eval":
         fits = "max_epochs", "monte_carlo", "init_epochs", "force_retrain", "stages"
         config = without_fits(config, *fits)
@@ -99,7 +102,9 @@ def read_bundle(
     if systems and len(systems) == n_systems:
         _check_scale(config, species)
         check_weights(config.values, systems, options, findings)
-        if taken is not None and not check_potential(taken, config.values, species, findings):
+        if taken is not None and not check_potential(
+            taken, config.values, species, findings, purpose == "eval"
+        ):
             raise BundleError(findings.problems, str(folder))
         systems = hold_out(config, systems, options)
         check_options(options, [s for s in systems if s.is_fitted.any()], findings)
@@ -125,6 +130,7 @@ def read_bundle(
         step_sizes=steps,
         monte_carlo_options=options,
         beta_schedule=schedule,
+        sources={} if taken is None else taken.sources,
         notes=tuple(findings.notes),
     )
 

@@ -15,6 +15,25 @@ from deeppseudopot_jax.files.interrupts import uninterrupted
 _REMEDY = "put the file of that run back, or start the run anew"
 
 
+def size_of_rows(path: Path, n_rows: int) -> int:
+    """Bytes of a table up to its n-th row, header included; of all of it where it has fewer.
+
+    Raises:
+        ResultsError: if the file cannot be read.
+    """
+    size = 0
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                n_rows -= not line.startswith(b"#")
+                if n_rows < 0:
+                    break
+                size += len(line)
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be opened ({error.strerror}): {_REMEDY}") from error
+    return size
+
+
 class Stream:
     """A table to which rows are added at its end; replaces a file that is there already.
 

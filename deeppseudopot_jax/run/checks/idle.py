@@ -297,7 +297,7 @@ WHY_IDLE: dict[str, Reason] = {
     **dict.fromkeys(("init_scheduler_gamma", "init_plot_every"), _STEPS_OF_FIT),
     "init_log_gradients": _switch("init_log_gradients", _why_not_fitted),
     "force_retrain": _switch("force_retrain", _force_retrain),
-    **dict.fromkeys(("stages", "max_epochs"), _acts),
+    **dict.fromkeys(("stages", "max_epochs", "init_from"), _acts),
     "optimizer": _TRAINING,
     "plot_every": _first(_TRAINING, _needs(_single_fit, "an ensemble writes no files on its way")),
     "patience": _first(

@@ -114,5 +114,5 @@ def plan_of(
         ),
         trained_channels=trained_channels(settings) if mode == "gradient" else (),
         asked=asked,
-        handed_over=handed_over or {},
+        handed_over={**bundle.sources, **(handed_over or {})},
     )

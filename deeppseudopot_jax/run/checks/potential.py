@@ -31,12 +31,7 @@ def evaluation_of(
     bundle = read_bundle(inputs, purpose="eval", potential=results)
     if results is None:
         return plan_of(bundle, "eval"), None
-    taken = potential_of(Path(results))
-    place = f"{taken.prefix}_{{}} in {taken.folder}"
-    handed_over = {
-        "weights": place.format("PPmodel.pth"), "coefficients": place.format("<atom>Params")
-    }  # fmt: skip
-    return plan_of(bundle, "eval", handed_over), taken
+    return plan_of(bundle, "eval"), potential_of(Path(results))
 
 
 def check_same_potential(bundle: Bundle, problem: Problem, potential: Potential) -> None:

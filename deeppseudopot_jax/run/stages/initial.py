@@ -13,7 +13,7 @@ from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.zunger import zunger_form
 from deeppseudopot_jax.problem import local_model, with_local
 from deeppseudopot_jax.run.checks.plan import Start
-from deeppseudopot_jax.run.outputs import PDF, PDF_AND_PNG, CostRow
+from deeppseudopot_jax.run.outputs import PDF, PDF_AND_PNG
 from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.training.regression import Curves, analytic_curves, fit_curves
 
@@ -69,20 +69,21 @@ def initialise(session: Session) -> Initial:
         directly, n_epochs = ", solved directly: v(q) is linear in them", 1
     report.line(f"Initialisation: these weights are fitted{again} to {source}{directly}")
     target = _on_output_grid(session, curves, params)
-    costs: list[CostRow] = []
+    costs: list[tuple[int, float]] = []
     with report.progress("initial fit", n_epochs) as counter:
         for stage in fit_curves(model, params.local, curves, settings):
             found = np.asarray(stage.costs, np.float64)
             if not np.isfinite(found).all():
                 raise NumericalError("the fit of the initial potential diverged: lower its rate")
-            costs += [CostRow(len(costs) + i, float(c)) for i, c in enumerate(found)]
+            costs += [(len(costs) + i, float(cost)) for i, cost in enumerate(found)]
             params = params.updated({"local": stage.variables})
             if settings.init_log_gradients:
                 report.log(f"initial fit: gradient norm {float(stage.gradient_norms[-1]):.3e}")
             _initial_potential_figure(session, Initial(params, target))
             counter.update(stage.epoch, f"cost {found[-1]:.3e}")
-    outputs.costs("init_train_cost", costs)
-    outputs.cost_figure("init_train_cost", {"fit of v(q)": costs}, "(Ha Bohr$^3$)$^2$")
+    outputs.table("init_train_cost", costs, ("epoch", "cost"))
+    curves_of_fit = {"fit of v(q)": np.array(costs)}
+    outputs.cost_figure("init_train_cost", curves_of_fit, "(Ha Bohr$^3$)$^2$")
     return Initial(params, target)
 
 

@@ -122,6 +122,11 @@ class LevenbergMarquardt:
             damping = damping.raised()
         return state, _why_ended(found, size, problem.dtype)
 
+    def shapes(self, trainable: dict, states: tuple[States, ...]) -> TrainingState:
+        """A state after some move, of which shapes alone count."""
+        memory, evaluation = self.begin(trainable), Evaluation(states, 0, False)
+        return TrainingState(trainable, memory, evaluation=evaluation)
+
     def compile(
         self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
     ) -> None:

@@ -167,9 +167,11 @@ class _Run:
         """Rows first, so that the checkpoint never knows of rows that are not there."""
         self._write_rows(progress)
         self._files.save(progress.running)
+        outputs, prefix = self._session.outputs, self._prefix
+        outputs.parameters(f"{prefix}mc_checkpoint", _coldest(progress.running))
         found, cost = _best(progress.running)
         if cost < self._written:
-            self._session.outputs.parameters(f"{self._prefix}best", found, suffix="dat")
+            outputs.parameters(f"{prefix}best", found, suffix="dat")
             self._written = cost
 
     def _export(self, params: Parameters) -> Solved:
@@ -216,6 +218,15 @@ def _best(running: Running) -> tuple[Parameters, float]:
     lowest = int(np.argmin(every.cost))
     params: Parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf[lowest]), every.params)
     return params, float(every.cost[lowest])
+
+
+def _coldest(running: Running) -> Parameters:
+    """Where the replica of the lowest temperature is, to start another run from."""
+    state = running.state
+    coldest = int(np.argmin(on_host(state.rungs)))
+    every = on_host(state.replicas.params)
+    params: Parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf[coldest]), every)
+    return params
 
 
 def first_chunk(chain: Chain) -> int:
