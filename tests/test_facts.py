@@ -107,7 +107,7 @@ def test_every_field_is_a_fact_unless_outputs_alone_need_it(tmp_path):
     assert beside(Crystal, "systems 0 crystal ") == set()
     told_by_themselves = {"settings", "monte_carlo_options"}
     moments = {"optimizer_state"}  # those of gradient training
-    assert beside(Bundle, "") == {"folder", "notes"} | told_by_themselves | moments
+    assert beside(Bundle, "") == {"folder", "notes", "sources"} | told_by_themselves | moments
 
 
 def test_weights_and_moments_are_facts(tmp_path):

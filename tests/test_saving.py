@@ -18,8 +18,9 @@ from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.run import file_names
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.signals import Terminated, signals_raised
-from deeppseudopot_jax.run.stages import ensemble, training
+from deeppseudopot_jax.run.stages import ensemble, pace
 from deeppseudopot_jax.run.stages.sampling import stage
+from deeppseudopot_jax.run.stages.training import stage as training
 from deeppseudopot_jax.run.workflows import run
 
 GRIDS = "nSystem = 1\nnQGrid = 16\nnRGrid = 8\n"
@@ -125,7 +126,8 @@ def test_a_terminated_training_keeps_its_best_potential(tmp_path, monkeypatch):
 
 
 def test_the_best_potential_is_saved_by_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "_SECONDS_BETWEEN_SAVES", -1.0)
+    monkeypatch.setattr(pace, "_SECONDS_BETWEEN_SAVES", -1.0)
+    monkeypatch.setattr(pace, "_SHARE", 1e9)
     results, seen = tmp_path / "results", []
     original = training._log_line
 
@@ -175,7 +177,8 @@ ALWAYS = (5, 12, 16)
 def test_a_full_disk_ends_a_training_with_one_line(tmp_path, monkeypatch, room):
     results = tmp_path / "results"
     inputs = make_inputs(tmp_path / "inputs", "PPmodel = ZeroFunction\n" + TRAINING)
-    monkeypatch.setattr(training, "_SECONDS_BETWEEN_SAVES", -1.0)
+    monkeypatch.setattr(pace, "_SECONDS_BETWEEN_SAVES", -1.0)
+    monkeypatch.setattr(pace, "_SHARE", 1e9)
     filled(monkeypatch, room)
     with pytest.raises(DiskFullError) as error:
         run(inputs, results)

@@ -18,8 +18,8 @@ from deeppseudopot_jax.run.file_names import of_run
 from deeppseudopot_jax.run.handover import Outcome
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.sequence import stages_of
-from deeppseudopot_jax.run.stages import training
 from deeppseudopot_jax.run.stages.sampling import stage
+from deeppseudopot_jax.run.stages.training import stage as training
 from deeppseudopot_jax.run.workflows import evaluate, run
 
 GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\n"
@@ -138,7 +138,7 @@ def test_nothing_is_resumed_that_another_run_did(in_stages, tmp_path, no_figures
     before = contents(results)
     run(in_stages.inputs, results, resume=True)
     assert contents(results) == before
-    log = log_of(results)
+    log = (results / "run_interrupted.log").read_text()
     assert f"Stage 1 of 2: zunger, taken over from {results / '1_zunger'}" in log
     assert log_of(results / "1_zunger") == log_of(in_stages.results / "1_zunger")
     other = (in_stages.inputs / "NN_config.par").read_text().replace("0.01", "0.02")
@@ -147,7 +147,8 @@ def test_nothing_is_resumed_that_another_run_did(in_stages, tmp_path, no_figures
     assert contents(results) == before
     assert {name for name in names(results) if not of_run(name)} == {"1_zunger"}
     assert all(map(of_run, names(results / "1_zunger")))
-    (results / "1_zunger" / "handed_over.npz").unlink()
+    for name in ("handed_over.npz", "training_checkpoint.npz"):
+        (results / "1_zunger" / name).unlink()
     with pytest.raises(ResultsError, match="no complete stage"):
         run(in_stages.inputs, results, resume=True)
 
@@ -176,8 +177,8 @@ def test_least_squares_after_monte_carlo_and_two_kills(inputs, tmp_path, monkeyp
     assert contents(parts) == contents(tmp_path / "whole")
     begun = np.loadtxt(parts / "initZunger_ZnParams.par")
     assert (begun == np.loadtxt(first / "final_ZnParams.par")).all()
-    log = log_of(parts)
-    assert "coefficients of the stage before" in log and "taken over from" in log
+    assert "coefficients of the stage before" in log_of(parts)
+    assert "taken over from" in (parts / "run_interrupted.log").read_text()
 
 
 def planned(folder: Path, config: str, **changes):

@@ -22,7 +22,8 @@ from deeppseudopot_jax.potentials.zunger import zunger_form
 from deeppseudopot_jax.run import session
 from deeppseudopot_jax.run.file_names import of_evaluation, of_run
 from deeppseudopot_jax.run.outputs import Outputs, band_plot
-from deeppseudopot_jax.run.stages import initial, training
+from deeppseudopot_jax.run.stages import initial
+from deeppseudopot_jax.run.stages.training import stage as training
 from deeppseudopot_jax.run.workflows import evaluate, run
 
 TRAINING = "optimizer_lr = 0.01\nplotEvery = 2\nschedulerStep = 2\nscheduler_gamma = 0.5\n"
@@ -101,7 +102,7 @@ def test_a_network_run_writes_every_file_of_its_stages(network):
     expected = {
         "run.log", "oldFunc_plotBS.pdf", "oldFunc_BS_sys0.dat", "basisStates_0.dat",
         "init_train_cost.dat", "init_train_cost.pdf", "final_training_cost.dat",
-        "final_validation_cost.dat", "final_train_cost.pdf",
+        "final_validation_cost.dat", "final_train_cost.pdf", "training_checkpoint.npz",
         "best_PPmodel.pth", "best_AdamState.pth",
         *(name.format("initZunger") for name in initial | potentials),
         *(name.format("epoch_2") for name in epoch),

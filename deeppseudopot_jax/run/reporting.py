@@ -52,7 +52,7 @@ class Report:
         with writing(self._path):
             self._file = self._path.open("ab" if goes_on else "wb", buffering=0)
         self._start = time.perf_counter()
-        self._rehearses = False
+        self._rehearsed: list[str] | None = None
 
     def line(self, text: str) -> None:
         """One line (or several) for terminal and log."""
@@ -61,7 +61,8 @@ class Report:
 
     def log(self, text: str) -> None:
         """A line for the log file alone, stamped with the seconds since the start."""
-        if self._rehearses:
+        if self._rehearsed is not None:
+            self._rehearsed.append(f"{text}\n")
             return
         elapsed = time.perf_counter() - self._start
         with writing(self._path):
@@ -70,7 +71,7 @@ class Report:
     def failure(self, error: BaseException, name: str) -> None:
         """What ends the run, with its traceback; `logged_in` finds out where that is."""
         text = "".join(traceback.format_exception(error))
-        self._rehearses = False
+        self._rehearsed = None
         self.log(f"ended by {name}\n{text}")
         if self._path != _NOWHERE:
             error.add_note(f"{_LOGGED}{self._path}")
@@ -81,23 +82,26 @@ class Report:
         return 0 if self._path == _NOWHERE else self._file.seek(0, os.SEEK_END)
 
     def rehearse(self) -> None:
-        """Until `go_on_from` nothing is logged: the file has it from the run that is resumed."""
-        self._rehearses = True
+        """Until `go_on_from` the log stays as it is: it has what follows from an earlier run."""
+        self._rehearsed = []
 
     def go_on_from(self, size: int, text: str) -> None:
-        """Log again, behind the first `size` bytes; what else there is goes to *_interrupted.log.
+        """Log again, behind the first `size` bytes.
+
+        What was behind them, and what was rehearsed, goes to *_interrupted.log.
 
         Args:
             size: of the log when the state was saved that the run goes on from.
             text: a line for the terminal, and for that other file.
         """
         self.console.print(text, markup=False, soft_wrap=True)
-        self._rehearses = False
+        rehearsed, self._rehearsed = self._rehearsed or [], None
         if self._path == _NOWHERE:
             return
         aside = self._path.with_name(f"{self._path.stem}{_CUT_OFF}{self._path.suffix}")
+        lines = "".join([*rehearsed, f"{text}\n"]).encode()
         with writing(aside), aside.open("ab", buffering=0) as file:
-            append(file, self._path.read_bytes()[size:] + f"{text}\n".encode(), to_disk=True)
+            append(file, self._path.read_bytes()[size:] + lines, to_disk=True)
         with writing(self._path):
             self._file.truncate(size)
 

@@ -24,6 +24,7 @@ from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.run.compilation import Ahead
 from deeppseudopot_jax.run.outputs import Outputs
+from deeppseudopot_jax.run.preparation import Prepared
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.types import Bundle, SystemInput
 
@@ -61,6 +62,11 @@ class Session:
     def bundle(self) -> Bundle:
         """What is calculated."""
         return self.plan.bundle
+
+    @property
+    def prepared(self) -> Prepared:
+        """What the session was made of."""
+        return Prepared(self.plan, self.problem, self.cost, self.chains)
 
     def solved(
         self, params: Parameters, problem: Problem | None = None, near: Solved | None = None

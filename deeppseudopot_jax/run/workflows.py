@@ -36,7 +36,7 @@ from deeppseudopot_jax.run.stages.initial import (
 )
 from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
-from deeppseudopot_jax.run.stages.training.checkpoint import check_training
+from deeppseudopot_jax.run.stages.training.resuming import check_training
 from deeppseudopot_jax.run.stages.training.stage import Fit, optimise
 from deeppseudopot_jax.types import Bundle
 
@@ -195,7 +195,7 @@ def _carried_out(session: Session, resume_from: Path | None) -> Parameters:
     finish_ahead(session)
     if mode == "gradient":
         if session.plan.members > 1:
-            fit = Fit(fit_ensemble(session, start, initial))
+            fit = Fit(fit_ensemble(session, start, initial, resume_from))
         else:
             fit = optimise(session, initial, resume_from)
         outputs.parameters("final", fit.solved.params, fit.optimizer_state)

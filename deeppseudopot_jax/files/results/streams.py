@@ -16,21 +16,27 @@ _REMEDY = "put the file of that run back, or start the run anew"
 
 
 def size_of_rows(path: Path, n_rows: int) -> int:
-    """Bytes of a table up to its n-th row, header included; of all of it where it has fewer.
+    """Bytes of a table up to the end of its n-th row, header included.
 
     Raises:
-        ResultsError: if the file cannot be read.
+        ResultsError: if the file cannot be read, or has fewer rows.
     """
-    size = 0
+    size, missing = 0, n_rows
     try:
         with path.open("rb") as file:
             for line in file:
-                n_rows -= not line.startswith(b"#")
-                if n_rows < 0:
+                is_row = not line.startswith(b"#")
+                if is_row and not missing:
                     break
+                missing -= is_row
                 size += len(line)
     except OSError as error:
         raise ResultsError(f"{path} cannot be opened ({error.strerror}): {_REMEDY}") from error
+    if missing:
+        raise ResultsError(
+            f"{path} has {n_rows - missing} rows, but the run to resume had written {n_rows} of "
+            f"them: {_REMEDY}"
+        )
     return size
 
 

@@ -1,8 +1,9 @@
 """An ensemble of fits: starts, rounds, and what is kept of every member and of their spread."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,48 +16,88 @@ from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.networks import NetworkModel
+from deeppseudopot_jax.run.file_names import CHECKPOINT
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG, Spread
+from deeppseudopot_jax.run.preparation import Prepared
 from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.initial import Initial, target_curves
-from deeppseudopot_jax.training.ensemble.members import fit_members
+from deeppseudopot_jax.run.stages.pace import Pace
+from deeppseudopot_jax.run.stages.training.checkpoint import CheckpointFile, check_log
+from deeppseudopot_jax.training.ensemble.members import fit_members, shapes_of_members
 from deeppseudopot_jax.training.ensemble.rounds import Member
 from deeppseudopot_jax.training.least_squares.coordinates import coordinates_of
 from deeppseudopot_jax.training.regression import fit_many
 from deeppseudopot_jax.training.trainable import Split, merge, split
 
 
-def fit_ensemble(session: Session, start: Initial, initial: Solved) -> Solved:
+class Rounds(NamedTuple):
+    """The members after some rounds, and how long the log was then (bytes); a pytree."""
+
+    number: int
+    members: Member
+    log_size: int
+
+
+def check_ensemble(prepared: Prepared, params: Parameters, folder: Path) -> None:
+    """Refuse to go on from the checkpoint in a folder, where there is one that does not fit.
+
+    Raises:
+        ResultsError: if it or the log belong to another run.
+    """
+    file = _checkpoint_file(prepared, params)
+    found = file.read(folder)
+    if found is not None:
+        file.check_length(folder, int(found.members.updates.max()))
+        check_log(folder, found.log_size)
+
+
+def _checkpoint_file(prepared: Prepared, params: Parameters) -> CheckpointFile[Rounds]:
+    plan, problem, cost, _ = prepared
+    return CheckpointFile(
+        prepared, Rounds(0, shapes_of_members(problem, params, plan.settings, cost), 0)
+    )
+
+
+def fit_ensemble(
+    session: Session, start: Initial, initial: Solved, resume_from: Path | None = None
+) -> Solved:
     """Fit all members; returns the best of them, by its held-out cost where something is held out.
 
-    Where something ends it, the one of lowest cost is in best_*.
+    Where something ends it, the one of lowest cost is in best_*, and all are in a checkpoint.
+
+    Args:
+        session: of the run.
+        start: of the first member.
+        initial: the same with its bands.
+        resume_from: a folder whose checkpoint the members go on from, where it has one.
 
     Raises:
         NumericalError: if no member has a finite cost.
+        ResultsError: if the checkpoint belongs to another run.
     """
     settings, report, outputs = session.bundle.settings, session.report, session.outputs
-    starts = _starts(session, start)
-    rounds = fit_members(session.problem, starts, settings, session.cost)
-    members: Member | None = None
+    file, pace = _checkpoint_file(session.prepared, start.params), Pace()
+    done = None if resume_from is None else file.read(resume_from)
+    if done is not None:
+        report.go_on_from(done.log_size, f"resumed after round {done.number}")
     try:
         with report.progress("ensemble", settings.max_epochs) as counter:
-            for number, members in enumerate(rounds):
-                lowest, updates, done = on_host((members.lowest, members.updates, members.done))
-                known = lowest[np.isfinite(lowest)]
-                if not len(known):
-                    raise NumericalError("no member of the ensemble has a finite cost at its start")
-                text = (
-                    f"lowest cost {known.min():.6g}, median {np.median(known):.6g} eV^2, "
-                    f"{int(done.sum())} of {len(done)} done"
-                )
-                report.log(f"round {number}: {text}")
-                counter.update(int(updates.max()), text)
+            for done in _rounds(session, _starts(session, start), done):
+                counter.update(int(on_host(done.members.updates).max()), _told(session, done))
+                if pace.is_due():
+                    with uninterrupted(), pace.saving():
+                        _save(session, file, done)
     except BaseException as error:  # Ctrl-C too
-        if members is not None:
+        if done is not None:
             with uninterrupted(), suppress(ResultsError):  # there is an error to tell already
-                report.line(f"Ensemble was ended by {name_of(error)}{_saved(session, members)}")
+                kept = _saved(session, file, done)
+                report.line(f"Ensemble was ended by {name_of(error)}{kept}")
         raise
-    assert members is not None  # the starts at least
+    assert done is not None  # the starts at least
+    members = done.members
+    updates, lowest = on_host((members.updates, members.lowest))
+    known = lowest[np.isfinite(lowest)]
     found = _solved_members(session, members.best, members.lowest, initial)
     best = min(found, key=lambda member: _judged(session, found[member]))
     _write_members(session, found, updates)
@@ -69,17 +110,47 @@ def fit_ensemble(session: Session, start: Initial, initial: Solved) -> Solved:
     return found[best]
 
 
-def _saved(session: Session, members: Member) -> str:
-    """Save the member of lowest cost so far, and say so."""
-    lowest, params = on_host((members.lowest, members.best))
-    if not np.isfinite(lowest).any():
-        return ""
+def _rounds(session: Session, starts: Parameters, done: Rounds | None) -> Iterator[Rounds]:
+    """Round after round, from the starts or after those that are done, with lines in the log."""
+    settings, report = session.bundle.settings, session.report
+    members, number = (None, 0) if done is None else (done.members, done.number + 1)
+    for members in fit_members(session.problem, starts, settings, session.cost, members):
+        rounds = Rounds(number, members, 0)
+        report.log(f"round {number}: {_told(session, rounds)}")
+        yield rounds._replace(log_size=report.size)
+        number += 1
+
+
+def _told(session: Session, rounds: Rounds) -> str:
+    """What the members have come to."""
+    members, largest = rounds.members, session.bundle.settings.max_epochs
+    lowest, updates, done = on_host((members.lowest, members.updates, members.done))
+    known = lowest[np.isfinite(lowest)]
+    if not len(known):
+        raise NumericalError("no member of the ensemble has a finite cost at its start")
+    return (
+        f"lowest cost {known.min():.6g}, median {np.median(known):.6g} eV^2, "
+        f"{int((done | (updates >= largest)).sum())} of {len(done)} done"
+    )
+
+
+def _save(session: Session, file: CheckpointFile[Rounds], rounds: Rounds) -> str:
+    """The member of lowest cost so far and, last, the checkpoint; returns what it says."""
+    lowest, params = on_host((rounds.members.lowest, rounds.members.best))
     best = int(np.nanargmin(np.where(np.isfinite(lowest), lowest, np.nan)))
+    session.outputs.parameters("best", jax.tree.map(jnp.asarray, _one(params, best)))
+    file.write(session.outputs.folder, rounds)
+    return f"; best_* hold member {best + 1}, cost {lowest[best]:.6g}"
+
+
+def _saved(session: Session, file: CheckpointFile[Rounds], rounds: Rounds) -> str:
+    """Save what there is, and say so."""
+    if not np.isfinite(on_host(rounds.members.lowest)).any():
+        return ""
     try:
-        session.outputs.parameters("best", jax.tree.map(jnp.asarray, _one(params, best)))
+        return _save(session, file, rounds) + f"; --resume goes on from {CHECKPOINT}"
     except ResultsError as error:
         return f"; it could not be saved: {error}"
-    return f"; best_* hold member {best + 1}, cost {lowest[best]:.6g}"
 
 
 def _starts(session: Session, start: Initial) -> Parameters:

@@ -36,7 +36,11 @@ from deeppseudopot_jax.training.trainable import split
 
 
 def fit_members(
-    problem: Problem, starts: Parameters, settings: Settings, cost: Cost
+    problem: Problem,
+    starts: Parameters,
+    settings: Settings,
+    cost: Cost,
+    members: Member | None = None,
 ) -> Iterator[Member]:
     """The members at their starts, then after every round until all are done.
 
@@ -50,6 +54,7 @@ def fit_members(
         starts: parameters with a leading axis of members.
         settings: optimiser and its keys.
         cost: what is minimised.
+        members: of another such fit, which goes on with the round after them.
 
     Yields:
         All members, leaves with a leading axis.
@@ -61,11 +66,30 @@ def fit_members(
     together = replicas_together(problem.groups, n if mesh is None else n // mesh.size)
     shared = placed(mesh, PartitionSpec(), (round_, cost, problem))
     limit = jnp.asarray(settings.max_epochs, jnp.int32)
-    members = _begun(shared, placed(mesh, PartitionSpec(REPLICA), starts), limit, together, mesh)
-    yield members
-    while not np.all(on_host(members.done)):
+    each = PartitionSpec(REPLICA)
+    if members is None:
+        members = _begun(shared, placed(mesh, each, starts), together, mesh)
+        yield members
+    else:
+        members = placed(mesh, each, members)
+    while np.any(on_host(_on_their_way(members, limit))):
         members = _after_round(shared, members, limit, together, mesh)
         yield members
+
+
+def shapes_of_members(
+    problem: Problem, params: Parameters, settings: Settings, cost: Cost
+) -> Member:
+    """All members of an ensemble that starts from parameters like these, as shapes alone."""
+    round_ = _round_of(problem, settings, cost, params)
+
+    def begin(params: Parameters) -> Member:
+        return _first(round_, cost, problem, params)
+
+    one = jax.eval_shape(begin, params)
+    n = settings.ensemble_size
+    found: Member = jax.tree.map(lambda s: jax.ShapeDtypeStruct((n, *s.shape), s.dtype), one)
+    return found
 
 
 def _round_of(problem: Problem, settings: Settings, cost: Cost, params: Parameters) -> Round:
@@ -80,59 +104,61 @@ def _round_of(problem: Problem, settings: Settings, cost: Cost, params: Paramete
 _Shared = tuple[Round, Cost, Problem]
 
 
+def _on_their_way(members: Member, limit: Array) -> Bool[Array, " member"]:
+    return ~members.done & (members.updates < limit)
+
+
 @partial(jax.jit, static_argnames=("together", "mesh"))
-def _begun(
-    shared: _Shared, starts: Parameters, limit: Array, together: int, mesh: Mesh | None
-) -> Member:
-    def work(shared: _Shared, limit: Array, params: Parameters) -> Member:
-        round_, cost, problem = shared
-        everywhere = hamiltonians(problem, params)
-        states = solve(everywhere, first_guesses(everywhere), FOR_GRADIENTS)
-        found = cost_of_states(cost, problem, params, states)
-        memory, zero = round_.begin(params), jnp.zeros((), jnp.int32)
-        done = ~jnp.isfinite(found) | (limit <= 0)
-        return Member(params, memory, states, found, params, found, zero, zero, done)
+def _begun(shared: _Shared, starts: Parameters, together: int, mesh: Mesh | None) -> Member:
+    def work(shared: _Shared, params: Parameters) -> Member:
+        return _first(*shared, params)
 
     every = jnp.ones(len(starts.long_range), bool)
-    like = jax.eval_shape(jax.vmap(partial(work, shared, limit)), starts)
+    like = jax.eval_shape(jax.vmap(partial(work, shared)), starts)
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
-    return _spread(work, shared, limit, together, mesh, every, nothing, starts)
+    return _spread(work, shared, together, mesh, every, nothing, starts)
+
+
+def _first(round_: Round, cost: Cost, problem: Problem, params: Parameters) -> Member:
+    """A member at its start."""
+    everywhere = hamiltonians(problem, params)
+    states = solve(everywhere, first_guesses(everywhere), FOR_GRADIENTS)
+    found = cost_of_states(cost, problem, params, states)
+    memory, zero = round_.begin(params), jnp.zeros((), jnp.int32)
+    return Member(params, memory, states, found, params, found, zero, zero, ~jnp.isfinite(found))
 
 
 @partial(jax.jit, static_argnames=("together", "mesh"))
 def _after_round(
     shared: _Shared, members: Member, limit: Array, together: int, mesh: Mesh | None
 ) -> Member:
-    def work(shared: _Shared, limit: Array, member: Member) -> Member:
+    def work(shared: _Shared, member: Member) -> Member:
         round_, cost, problem = shared
-        following = round_(cost, problem, member)
-        return following._replace(done=following.done | (following.updates >= limit))
+        return round_(cost, problem, member)
 
-    return _spread(work, shared, limit, together, mesh, ~members.done, members, members)
+    active = _on_their_way(members, limit)
+    return _spread(work, shared, together, mesh, active, members, members)
 
 
 def _spread(
-    work: Callable[[_Shared, Array, Any], Member],
+    work: Callable[[_Shared, Any], Member],
     shared: _Shared,
-    limit: Array,
     together: int,
     mesh: Mesh | None,
     active: Bool[Array, " member"],
     otherwise: Member,
     given: Any,
 ) -> Member:
-    """`work(shared, limit, one of given)` of the active members, every device with its own."""
+    """`work(shared, one of given)` of the active members, every device with its own."""
 
-    def share(
-        shared: _Shared, limit: Array, active: Array, otherwise: Member, given: Any
-    ) -> Member:
-        return in_batches(partial(work, shared, limit), together, active, otherwise, (given,))
+    def share(shared: _Shared, active: Array, otherwise: Member, given: Any) -> Member:
+        return in_batches(partial(work, shared), together, active, otherwise, (given,))
 
-    arguments = shared, limit, active, otherwise, given
+    arguments = shared, active, otherwise, given
     if mesh is None:
         return share(*arguments)
     each, all_ = PartitionSpec(REPLICA), PartitionSpec()
-    specs = all_, all_, each, each, each
+    specs = all_, each, each, each
     found: Member = jax.shard_map(
         share, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False
     )(*arguments)

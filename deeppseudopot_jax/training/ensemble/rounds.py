@@ -35,7 +35,7 @@ class Member(NamedTuple):
     """One fit: where it stands, with its solved states and their cost, and the best it has met.
 
     `updates` counts those that were made, `idle` the rounds since the lowest cost. A member whose
-    states were not found has the cost NaN and is done.
+    states were not found has the cost NaN and is done, as one that has converged or lost patience.
     """
 
     params: Parameters

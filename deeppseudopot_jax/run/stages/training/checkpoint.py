@@ -1,7 +1,7 @@
 """training_checkpoint.npz: all that a training needs to go on, bit by bit."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 import jax
 import numpy as np
@@ -10,27 +10,28 @@ from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.results.snapshots import read_snapshot, write_snapshot
-from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.observables.evaluation import shapes_of_states
 from deeppseudopot_jax.observables.hamiltonians import prepared as hamiltonians_of
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.facts import training_facts
 from deeppseudopot_jax.run.file_names import CHECKPOINT
-from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.preparation import Prepared
 from deeppseudopot_jax.run.stages.training.history import Best, Costs
-from deeppseudopot_jax.run.stages.training.tables import CostTables, Kind
-from deeppseudopot_jax.training.interface import TrainingState, placed_state
+from deeppseudopot_jax.run.stages.training.tables import Kind
+from deeppseudopot_jax.training.interface import TrainingState
 from deeppseudopot_jax.training.loop import optimiser_of
 from deeppseudopot_jax.training.trainable import split
+
+Tree = TypeVar("Tree")
 
 
 class Checkpoint(NamedTuple):
     """Where a training stood before one of its epochs; a pytree.
 
-    `number` is that of the epoch, `state` what it looks at, `history` what the epochs before came
-    to; `n_rows` says how long the tables of costs were then, `log_size` how long the log (bytes).
+    `number` is that of the epoch, `state` what it looks at, `first` and `best` what the epochs
+    before came to; `n_rows` says how long the tables of costs were then, `log_size` how long the
+    log (bytes).
     """
 
     number: int
@@ -41,79 +42,75 @@ class Checkpoint(NamedTuple):
     log_size: int
 
 
-class CheckpointFile:
-    """The checkpoint in a results folder.
+class CheckpointFile(Generic[Tree]):
+    """A tree in the results folder of a stage.
 
     Args:
         prepared: the stage.
-        params: of its start, or others of these shapes.
+        like: a tree of the same shapes, with numbers of Python where these are wanted back.
     """
 
-    def __init__(self, prepared: Prepared, params: Parameters) -> None:
-        self._prepared, self._params = prepared, params
+    def __init__(self, prepared: Prepared, like: Tree) -> None:
+        self._facts = training_facts(prepared.plan, prepared.problem.precision)
+        self._longest = prepared.plan.settings.max_epochs
+        self._like = like
 
-    def read(self, folder: Path) -> Checkpoint | None:
+    def read(self, folder: Path) -> Tree | None:
         """What there is in a folder; None without a file.
 
         Raises:
-            ResultsError: if it cannot be read or belongs to another run, or if this run is to have
-                fewer epochs than are done.
+            ResultsError: if it cannot be read or belongs to another run.
         """
         path = folder / CHECKPOINT
         if not path.exists():
             return None
-        like = self._shapes()
-        found = read_snapshot(path, jax.tree.map(_shape, like), self._facts)
-        checkpoint: Checkpoint = jax.tree.map(_as_in, like, found)
-        largest = self._prepared.plan.settings.max_epochs
-        if checkpoint.number > largest:
-            raise ResultsError(
-                f"{path} is that of {checkpoint.number} epochs, max_num_epochs = {largest}: "
-                f"legal is {checkpoint.number} or more"
-            )
-        return checkpoint._replace(state=placed_state(self._prepared.problem, checkpoint.state))
+        found = read_snapshot(path, jax.tree.map(_shape, self._like), self._facts)
+        tree: Tree = jax.tree.map(_as_in, self._like, found)
+        return tree
 
-    def write(self, folder: ResultsFolder | None, checkpoint: Checkpoint) -> None:
+    def check_length(self, folder: Path, done: int) -> None:
+        """Refuse to go on with a run that is longer than this one is to be.
+
+        Raises:
+            ResultsError: if more epochs are done.
+        """
+        if done > self._longest:
+            raise ResultsError(
+                f"{folder / CHECKPOINT} is that of {done} epochs, max_num_epochs = "
+                f"{self._longest}: legal is {done} or more"
+            )
+
+    def write(self, folder: ResultsFolder | None, tree: Tree) -> None:
         """Replace the one in a folder, which the first process has; all have to call this."""
-        whole = jax.tree.map(_whole, checkpoint)
+        whole = jax.tree.map(_whole, tree)
         if folder is not None:
             write_snapshot(folder.file(CHECKPOINT), whole, self._facts)
 
-    @property
-    def _facts(self) -> dict[str, str]:
-        return training_facts(self._prepared.plan, self._prepared.problem.precision)
 
-    def _shapes(self) -> Checkpoint:
-        """A checkpoint of the same training, as shapes alone."""
-        plan, problem, cost, _ = self._prepared
-        trainable, _ = split(self._params, plan.trained_channels)
-        states = shapes_of_states(hamiltonians_of(problem, self._params), FOR_GRADIENTS)
-        state = optimiser_of(plan.settings, problem, cost, trainable).shapes(trainable, states)
-        first = Costs(0, 0.0, 0.0 if problem.holds_out else None)
-        best = Best(0, 0.0, 0.0, self._params, state.optimizer_state)
-        return Checkpoint(0, state, first, best, dict.fromkeys(get_args(Kind), 0), 0)
+def checkpoint_file(prepared: Prepared, params: Parameters) -> CheckpointFile[Checkpoint]:
+    """The file of a training that starts from `params`, or from others of these shapes."""
+    plan, problem, cost, _ = prepared
+    trainable, _ = split(params, plan.trained_channels)
+    states = shapes_of_states(hamiltonians_of(problem, params), FOR_GRADIENTS)
+    state = optimiser_of(plan.settings, problem, cost, trainable).shapes(trainable, states)
+    first = Costs(0, 0.0, 0.0 if problem.holds_out else None)
+    best = Best(0, 0.0, 0.0, params, state.optimizer_state)
+    n_rows = dict.fromkeys(get_args(Kind), 0)
+    return CheckpointFile(prepared, Checkpoint(0, state, first, best, n_rows, 0))
 
 
-def check_training(prepared: Prepared, outputs: Outputs, folder: Path) -> None:
-    """Refuse to go on from the checkpoint in a folder, where there is one that does not fit.
+def check_log(folder: Path, size: int) -> None:
+    """Refuse to go on where the log has lost what it had.
 
     Raises:
-        ResultsError: if it, a table of costs or the log belong to another run.
+        ResultsError: if it is shorter than `size` bytes.
     """
-    if prepared.plan.mode != "gradient":
-        return
-    params = initial_params(prepared.plan.bundle, prepared.problem)
-    found = CheckpointFile(prepared, params).read(folder)
-    if found is None:
-        return
-    tables = CostTables(outputs, prepared.cost.names, prepared.problem.holds_out)
-    tables.check(folder, found.n_rows)
     log = folder / "run.log"
-    size = log.stat().st_size if log.exists() else 0
-    if size < found.log_size:
+    found = log.stat().st_size if log.exists() else 0
+    if found < size:
         raise ResultsError(
-            f"{log} has {size} bytes, but the run to resume had written {found.log_size}: put the "
-            "file of that run back, or start the run anew"
+            f"{log} has {found} bytes, but the run to resume had written {size}: put the file of "
+            "that run back, or start the run anew"
         )
 
 

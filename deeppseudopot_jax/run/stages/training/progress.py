@@ -1,7 +1,5 @@
 """How far a training is, and what of it is in its files: costs, best potential, checkpoint."""
 
-import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,18 +7,13 @@ from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.interrupts import uninterrupted
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.run.file_names import CHECKPOINT
-from deeppseudopot_jax.run.preparation import Prepared
 from deeppseudopot_jax.run.session import Session, Solved
-from deeppseudopot_jax.run.stages.training.checkpoint import Checkpoint, CheckpointFile
+from deeppseudopot_jax.run.stages.pace import Pace
+from deeppseudopot_jax.run.stages.training.checkpoint import Checkpoint, checkpoint_file
 from deeppseudopot_jax.run.stages.training.history import Best, History
 from deeppseudopot_jax.run.stages.training.tables import CostRow, CostTables
-from deeppseudopot_jax.training.interface import TrainingState
+from deeppseudopot_jax.training.interface import TrainingState, placed_state
 from deeppseudopot_jax.training.loop import Epoch
-
-_SECONDS_BETWEEN_SAVES = 30.0
-"""At least, after the first one, which follows the first update: a job of any length gets on."""
-_SHARE_OF_SAVES = 0.02
-"""Of the time, at most."""
 
 
 class Progress:
@@ -32,16 +25,15 @@ class Progress:
     """
 
     def __init__(self, session: Session, params: Parameters) -> None:
-        plan, problem, cost = session.plan, session.problem, session.cost
         self._session = session
-        self._file = CheckpointFile(Prepared(plan, problem, cost, session.chains), params)
-        self.tables = CostTables(session.outputs, cost.names, problem.holds_out)
+        self._file = checkpoint_file(session.prepared, params)
+        self.tables = CostTables(session.outputs, session.cost.names, session.problem.holds_out)
         self.history = History()
         self._checkpoint: Checkpoint | None = None
         self._saved: Checkpoint | None = None
         self._in_files: Best | None = None
         self._solved: tuple[int, Solved] | None = None
-        self._due = self._earliest = -math.inf
+        self._pace = Pace()
 
     def begin(self) -> None:
         """Start the tables of costs."""
@@ -56,16 +48,17 @@ class Progress:
         found = self._file.read(folder)
         if found is None:
             return None
+        self._file.check_length(folder, found.number)
         self.tables.resume(folder, found.n_rows)
         self.history = History(found.first, None, found.best)
         text = f"resumed before epoch {found.number}"
         self._session.report.go_on_from(found.log_size, text)
-        return found.state
+        return placed_state(self._session.problem, found.state)
 
     def add(self, epoch: Epoch) -> None:
         """Take note of an epoch, and of where the training stands before it."""
         first, best = self.history.first, self.history.best
-        if first is not None and best is not None:
+        if first is not None and best is not None and epoch.state is not None:
             n_rows, log_size = dict(self.tables.n_rows), self._session.report.size
             self._checkpoint = Checkpoint(epoch.number, epoch.state, first, best, n_rows, log_size)
         self.history = self.history.after(epoch)
@@ -89,15 +82,16 @@ class Progress:
         return self._session.solved(best.params)
 
     def save_now_and_then(self, wanted: bool) -> None:
-        """Save where it is time, or `wanted` and not too often."""
-        now = time.monotonic()
-        if now >= self._due or (wanted and now >= self._earliest):
+        """Save where it is time, or `wanted` and not too often; always before any checkpoint is."""
+        if self._saved is None:
             with uninterrupted():
+                self.save()
+        elif self._pace.is_due(wanted):
+            with uninterrupted(), self._pace.saving():
                 self.save()
 
     def save(self) -> None:
         """best_*, the costs and, last, the checkpoint that counts on them."""
-        begin = time.monotonic()
         best, outputs = self.history.best, self._session.outputs
         if best is not None and best is not self._in_files:
             outputs.parameters("best", best.params, best.optimizer_state)
@@ -106,9 +100,6 @@ class Progress:
         if self._checkpoint is not None and self._checkpoint is not self._saved:
             self._file.write(outputs.folder, self._checkpoint)
             self._saved = self._checkpoint
-        end = time.monotonic()
-        self._earliest = end + (end - begin) / _SHARE_OF_SAVES
-        self._due = max(self._earliest, end + _SECONDS_BETWEEN_SAVES)
 
     def save_what_there_is(self) -> str:
         """Save after a failure, and say what there is now."""

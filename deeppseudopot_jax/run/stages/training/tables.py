@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.results.streams import Stream, size_of_rows
 from deeppseudopot_jax.run.outputs import Outputs
 
@@ -65,12 +64,6 @@ class CostTables:
             path = folder / _file(kind)
             size = size_of_rows(path, number)
             Stream.check(path, size, "", self._columns)
-            found = len(np.loadtxt(path, ndmin=2, max_rows=number)) if number else 0
-            if found < number:
-                raise ResultsError(
-                    f"{path} has {found} rows, but the run to resume had written {number}: put the "
-                    "file of that run back, or start the run anew"
-                )
             sizes[kind] = size
         return sizes
 
