@@ -79,7 +79,13 @@ class Descent:
         trainable, optimizer_state = _moved(
             self.optimizer, found.gradient, state.optimizer_state, state.trainable
         )
-        return TrainingState(trainable, optimizer_state, found.carried, state.updates + 1), ""
+        moved = state._replace(
+            trainable=trainable,
+            optimizer_state=optimizer_state,
+            carried=found.carried,
+            updates=state.updates + 1,
+        )
+        return moved, ""
 
     def compile(
         self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]

@@ -10,11 +10,36 @@ from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 
 
-class TrainingState(NamedTuple):
-    """Parameters on the move and what the optimiser remembers; `updates` counts its moves.
+class Course(NamedTuple):
+    """What a training has come to so far: plain numbers.
 
-    `carried` are wave functions to start from, unknown before the first look; `evaluation` is that
-    of exactly these parameters, where it is known already.
+    `first` is the cost of its first epoch, `lowest` the lowest one of what judges epochs, at epoch
+    `best`; infinite before any. `rejections` counts steps that were taken back, each of which
+    halved `rate_factor`, a factor on the learning rate.
+    """
+
+    first: float = float("inf")
+    lowest: float = float("inf")
+    best: int = 0
+    rejections: int = 0
+    rate_factor: float = 1.0
+
+    def after(self, number: int, cost: float, judged: float) -> "Course":
+        """The course after an epoch."""
+        known = self if self.first < float("inf") else self._replace(first=cost)
+        return known._replace(lowest=judged, best=number) if judged < known.lowest else known
+
+    def after_rejection(self) -> "Course":
+        """The course after a step that was taken back."""
+        return self._replace(rejections=self.rejections + 1, rate_factor=0.5 * self.rate_factor)
+
+
+class TrainingState(NamedTuple):
+    """All that a training needs to go on: a pytree of arrays and plain numbers.
+
+    Parameters on the move and what the optimiser remembers; `updates` counts its moves. `carried`
+    are wave functions to start from, unknown before the first look; `evaluation` is that of exactly
+    these parameters, where it is known already.
     """
 
     trainable: dict
@@ -22,6 +47,7 @@ class TrainingState(NamedTuple):
     carried: Carried | None = None
     updates: int = 0
     evaluation: Evaluation | None = None
+    course: Course = Course()
 
 
 class StepInfo(NamedTuple):

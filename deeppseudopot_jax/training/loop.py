@@ -37,6 +37,8 @@ class Epoch:
     this epoch start from scratch. `stopped` is empty while training goes on, else it says why this
     epoch is the last one. `held_out` is the cost of the levels that are held out, None without any,
     and `judged` what tells the best epoch: that cost if there is a patience with it, else `cost`.
+    From `state` another training goes on with this very epoch, bit by bit; it holds all wave
+    functions, so whoever keeps epochs had better leave it out.
     """
 
     number: int
@@ -50,6 +52,7 @@ class Epoch:
     stopped: str = ""
     held_out: float | None = None
     early_stopping: bool = False
+    state: TrainingState | None = None
 
     @property
     def judged(self) -> float:
@@ -69,6 +72,7 @@ def train(
     restore: Callable[[optax.OptState], optax.OptState] = lambda state: state,
     cost: Cost | None = None,
     carried: Carried | None = None,
+    start: TrainingState | None = None,
 ) -> Iterator[Epoch]:
     """Epochs 0, 1, ... of gradient training; the last one says why it stopped.
 
@@ -83,6 +87,8 @@ def train(
         restore: maps the fresh optimiser state to the one to start from.
         cost: what is minimised, as from `training_cost`; by default the cost of the bands.
         carried: wave functions of the start, where they are known.
+        start: of an epoch of the same training, which goes on with that epoch; then `restore` and
+            `carried` do not count, and of `params` only what is not trained.
 
     Raises:
         InputError: if the optimiser or a required key is missing.
@@ -90,17 +96,18 @@ def train(
     cost = cost or cost_of_bands(problem)
     trainable, frozen = split(params, trained_channels(settings))
     optimiser = optimiser_of(settings, problem, cost, trainable)
+    if start is None:
+        start = TrainingState(trainable, restore(optimiser.begin(trainable)), carried)
     # Placed now, because the first update leaves its results so: nothing is compiled twice.
     trainable, optimizer_state, frozen = placed(
-        problem.mesh, PartitionSpec(), (trainable, restore(optimiser.begin(trainable)), frozen)
+        problem.mesh, PartitionSpec(), (start.trainable, start.optimizer_state, frozen)
     )
-    state = TrainingState(trainable, optimizer_state, carried)
+    state = start._replace(trainable=trainable, optimizer_state=optimizer_state)
     patience = settings.patience or settings.max_epochs + 1
-    best_number, best_cost = 0, float("inf")
-    for number in range(settings.max_epochs + 1):
+    while True:
         info, found = optimiser.look(problem, frozen, state)
         epoch = Epoch(
-            number,
+            state.updates,
             float(info.cost),
             dict(zip(cost.names, info.values.tolist(), strict=True)),
             {name: float(norm) for name, norm in info.gradient_norms.items()},
@@ -110,16 +117,16 @@ def train(
             local(state.optimizer_state),
             held_out=float(info.held_out) if problem.holds_out else None,
             early_stopping=settings.patience is not None,
+            state=state,
         )
-        if epoch.judged < best_cost:
-            best_number, best_cost = number, epoch.judged
-        stopped = _why_stopped(epoch, settings.max_epochs, number - best_number >= patience)
+        course = state.course.after(epoch.number, epoch.cost, epoch.judged)
+        stopped = _why_stopped(epoch, settings.max_epochs, epoch.number - course.best >= patience)
         if stopped:
             if epoch.failed:
                 stopped += f": {diagnosis(problem, epoch.params, cost)}"
             yield replace(epoch, stopped=stopped)
             return
-        state, ended = optimiser.move(problem, frozen, state, found)
+        state, ended = optimiser.move(problem, frozen, state._replace(course=course), found)
         yield replace(epoch, stopped=ended)
         if ended:
             return
@@ -141,6 +148,6 @@ def _why_stopped(epoch: Epoch, max_epochs: int, out_of_patience: bool) -> str:
         return "the cost or its gradient is not finite"
     if out_of_patience:
         return f"no lower {'' if epoch.held_out is None else 'held-out '}cost within patience"
-    if epoch.number == max_epochs:
+    if epoch.number >= max_epochs:
         return "max_num_epochs reached"
     return ""

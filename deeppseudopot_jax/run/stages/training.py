@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from optax import OptState
 
@@ -43,7 +43,7 @@ class _History:
         values = tuple(epoch.terms.values())
         self.training.append(CostRow(epoch.number, epoch.cost, values, epoch.held_out))
         if not epoch.failed and (self.best is None or epoch.judged < self.best.judged):
-            self.best = epoch
+            self.best = replace(epoch, state=None)  # without its wave functions
 
     @property
     def held_out(self) -> list[CostRow]:

@@ -117,8 +117,14 @@ class LevenbergMarquardt:
                 cost = _cost_of(self.cost, problem, frozen, trainable, tried.states)
                 gain = (found.cost - cost) / step.predicted
                 if gain > LEAST_GAIN:
-                    memory, updates = damping.relieved(gain), state.updates + 1
-                    return TrainingState(trainable, memory, None, updates, tried), ""
+                    moved = state._replace(
+                        trainable=trainable,
+                        optimizer_state=damping.relieved(gain),
+                        carried=None,
+                        updates=state.updates + 1,
+                        evaluation=tried,
+                    )
+                    return moved, ""
             damping = damping.raised()
         return state, _why_ended(found, size, problem.dtype)
 
