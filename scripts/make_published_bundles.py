@@ -69,6 +69,9 @@ GALLIUM_ARSENIDE = Material(
     {"G": (4, 1.419), "X": (4, 1.737), "L": (4, 1.662)}, -12.249,
 )  # fmt: skip
 
+DENSE = 200
+"""k-points of a path that is evaluated and not fitted."""
+
 LOCAL = {"nSystem": "1", "SObool": "0"}
 SILICON_NETWORK = FOURIER_NETWORK | LOCAL | {"max_num_epochs": "30"} | PRIORS | LEAST_SQUARES
 GALLIUM_ARSENIDE_NETWORK = SILICON_NETWORK | {"max_num_epochs": "40"}
@@ -78,6 +81,28 @@ ZUNGER = {
     "max_num_epochs": "40",
     **LEAST_SQUARES,
 }
+RATES = {
+    "optimizer": "adam",
+    "optimizer_lr": "0.01",
+    "schedulerStep": "50",
+    "scheduler_gamma": "0.9",
+    "plotEvery": "100",
+}
+GRADIENT = FOURIER_NETWORK | LOCAL | {"max_num_epochs": "300"} | PRIORS | RATES
+HYBRID = {
+    **FOURIER_NETWORK,
+    **LOCAL,
+    "stages": "monte_carlo zunger network  # each starts from the one before it",
+    "mc_iter": "200",
+    "mc_percentage": "0.01",
+    "mc_beta": "20",
+    "mc_perturb_mode": "4",
+    "max_num_epochs": "20",
+    **PRIORS,
+    **LEAST_SQUARES,
+}
+START = FOURIER_NETWORK | LOCAL
+EVALUATION = {"PPmodel": "ZeroFunction  # the Zunger coefficients are the potential", **LOCAL}
 
 README = """# {title}
 
@@ -123,6 +148,23 @@ FITS = {
   (reference 1.4186), electron mass 0.0990 (reference 0.0989), about half a minute. See
   `final_plotBS.png`.
 """,
+    "silicon_gradient": """\
+- **Fit.** 300 epochs of Adam. Least squares (`silicon`) gets much further in less time; this bundle
+  shows the keys of a training by gradients.
+""",
+    "silicon_hybrid": """\
+- **Fit.** Monte Carlo of the four coefficients, least squares of them, and least squares of a
+  network that is first fitted to their v(q); the folders `1_monte_carlo` and `2_zunger` of the
+  results have the stages before the last one.
+""",
+    "silicon_start": """\
+- **Fit.** None: without max_num_epochs and mc_bool a run fits the network to v(q) of the
+  coefficients, evaluates both, and writes the potential and its observables.
+""",
+    "silicon_evaluation": """\
+- **Use.** `deeppseudopot eval configs/silicon_evaluation RESULTS`, or with `--potential FITTED` the
+  bands of what a run of `silicon_zunger` has left in FITTED.
+""",
 }
 """What the last lines of every README say of a run."""
 
@@ -148,11 +190,11 @@ def reference_bands(material: Material, crystal: Zincblende, path: KPath) -> tup
 
 
 def make_bundle(
-    material: Material, title: str, purpose: str, config: dict[str, str]
+    material: Material, title: str, purpose: str, config: dict[str, str], n_points: int
 ) -> tuple[Bundle, float]:
     """One bundle and the RMSE (eV) of its starting potential."""
     crystal = Zincblende(material.species, material.a_angstrom / BOHR_ANGSTROM)
-    path = KPath.along(crystal, "LGXU,KG", 40)
+    path = KPath.along(crystal, "LGXU,KG", n_points)
     reference, shift = reference_bands(material, crystal, path)
     coefficients = fit_zunger(crystal, material.table, shift)
     published = cohen_bergstresser(crystal, material.table, shift)
@@ -202,7 +244,7 @@ def make_bundle(
 
 
 def main() -> None:
-    """Write the three bundles below the folder given on the command line."""
+    """Write the bundles below the folder given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path, nargs="?", default=Path("configs"))
     output = parser.parse_args().output
@@ -225,9 +267,34 @@ def main() -> None:
             "Two species, local network potential, no spin-orbit.",
             GALLIUM_ARSENIDE_NETWORK,
         ),
+        "silicon_gradient": (
+            SILICON,
+            "Silicon, training by gradients",
+            "As `silicon`, but trained by Adam.",
+            GRADIENT,
+        ),
+        "silicon_hybrid": (
+            SILICON,
+            "Silicon, three stages",
+            "As `silicon`, but from Monte Carlo over the Zunger form to the network in one run.",
+            HYBRID,
+        ),
+        "silicon_start": (
+            SILICON,
+            "Silicon, initialisation only",
+            "As `silicon`, but nothing is fitted to bands.",
+            START,
+        ),
+        "silicon_evaluation": (
+            SILICON,
+            "Silicon, evaluation",
+            "As `silicon_zunger`, on a dense path and without a fit.",
+            EVALUATION,
+        ),
     }
     for folder, (material, title, purpose, config) in jobs.items():
-        bundle, start_rmse = make_bundle(material, title, purpose, config)
+        n_points = DENSE if folder == "silicon_evaluation" else 40
+        bundle, start_rmse = make_bundle(material, title, purpose, config, n_points)
         replace(bundle, readme=bundle.readme + FITS[folder]).write(output / folder)
         print(f"{output / folder}: starting potential RMSE {start_rmse:.3f} eV")
 

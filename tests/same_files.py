@@ -56,10 +56,11 @@ def _same_tables(one: Path, two: Path) -> None:
 
 
 def _same_logs(one: Path, two: Path) -> None:
-    assert_same_text(*(_told(file) for file in (one, two)))
+    assert_same_text(*(told(file) for file in (one, two)))
 
 
-def _told(log: Path) -> str:
+def told(log: Path) -> str:
+    """What a log says, times and places aside."""
     text = _STAMP.sub("", log.read_text()).replace(str(log.parent), "RESULTS")
     return _OF_THE_MACHINE.sub("", text)
 

@@ -1,5 +1,7 @@
 """`run --resume` of trainings: the same to the last bit as if nothing had ended them."""
 
+import errno
+import os
 import re
 import shutil
 import signal
@@ -8,11 +10,12 @@ from pathlib import Path
 import bundle_samples
 import numpy as np
 import pytest
+from same_files import told
 
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.signals import Terminated, signals_raised
-from deeppseudopot_jax.run.stages import pace
+from deeppseudopot_jax.run.stages import ensemble, pace
 from deeppseudopot_jax.run.stages.training import progress, stage
 from deeppseudopot_jax.run.workflows import run
 
@@ -25,11 +28,8 @@ START = {"init_ZnParams": COEFFICIENTS, "init_SParams": COEFFICIENTS}
 CASES = {
     "adam": NETWORK + RATES + "init_Zunger_num_epochs = 3\ninit_Zunger_optimizer_lr = 0.01\n"
     "init_Zunger_scheduler_gamma = 0.9\ninit_Zunger_plotEvery = 2\n",
-    "sgd": NETWORK + RATES,
     "lm": ZERO + "patience = 3\nvalidation_k = 2\n",
 }
-_STAMP = re.compile(r"^\[ *[\d.]+ s\] ", re.MULTILINE)
-_TIMES = re.compile(r"^(compiling: .*|.*: \d+ programs in .*|[\w ]+: \d+/\d+ .*)\n", re.MULTILINE)
 
 
 def make_inputs(folder: Path, config: str, epochs: int = 6, plot_every: int = 4) -> Path:
@@ -43,12 +43,6 @@ def of_case(name: str) -> str:
     return CASES[name] + f"optimizer = {name}\n"
 
 
-def said(folder: Path) -> str:
-    """The log, times and places aside."""
-    text = _STAMP.sub("", (folder / "run.log").read_text()).replace(str(folder), "RESULTS")
-    return _TIMES.sub("", text)
-
-
 def content(path: Path) -> object:
     if path.suffix != ".npz":
         return path.read_bytes()
@@ -56,14 +50,13 @@ def content(path: Path) -> object:
         return {name: arrays[name].tobytes() for name in arrays.files if "log_size" not in name}
 
 
-def assert_same(one: Path, two: Path) -> None:
-    """All files bit by bit, and the logs from the first epoch on."""
+def assert_same(one: Path, two: Path, first: str = "epoch 0: ") -> None:
+    """All files bit by bit, and the logs from a line on."""
     own = {"run.log", "run_interrupted.log", "report.html", "run_timings.json"}
     names = {path.name for path in one.iterdir()} - own
     assert names == {path.name for path in two.iterdir()} - own
-    for name in sorted(names):
-        assert content(one / name) == content(two / name), name
-    same = [text.partition("epoch 0: ")[2] for text in (said(one), said(two))]
+    assert not [name for name in sorted(names) if content(one / name) != content(two / name)]
+    same = [told(folder / "run.log").partition(first)[2] for folder in (one, two)]
     assert same[0] == same[1] and same[0]
 
 
@@ -99,9 +92,33 @@ def test_a_training_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch, n
         assert "; --resume goes on from training_checkpoint.npz" in log
     run(inputs, parts, resume=True)
     assert_same(whole, parts)
-    assert said(whole) == said(parts)
+    assert told(whole / "run.log") == told(parts / "run.log")
     aside = (parts / "run_interrupted.log").read_text()
     assert "resumed before epoch 5" in aside and "ended by SIGTERM\nTraceback" in aside
+
+
+def test_an_ensemble_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch):
+    config = ZERO + RATES + "optimizer = adam\nensemble_size = 2\nensemble_spread = 0.05\n"
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(make_inputs(tmp_path / "inputs", config, 4), whole)
+    inputs, original = make_inputs(tmp_path / "inputs", config, 3), ensemble.fit_members
+
+    def interrupted(*arguments):
+        for number, members in enumerate(original(*arguments)):
+            yield members
+            if number == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ensemble, "fit_members", interrupted)
+    with signals_raised(), pytest.raises(Terminated):
+        run(inputs, parts)
+    monkeypatch.setattr(ensemble, "fit_members", original)
+    assert "--resume goes on from training_checkpoint.npz" in (parts / "run.log").read_text()
+    run(inputs, parts, resume=True)
+    run(make_inputs(inputs, config, 4), parts, resume=True)
+    assert_same(whole, parts, "round 0: ")
+    with pytest.raises(ResultsError, match=r"of 4 epochs, max_num_epochs = 3"):
+        run(make_inputs(inputs, config, 3), parts, resume=True)
 
 
 def test_what_a_kill_has_left_behind_its_checkpoint_is_written_again(tmp_path, monkeypatch):
@@ -119,6 +136,27 @@ def test_what_a_kill_has_left_behind_its_checkpoint_is_written_again(tmp_path, m
     assert "epoch 4: " in (parts / "run.log").read_text()
     run(inputs, parts, resume=True)
     assert "resumed before epoch 1" in (parts / "run_interrupted.log").read_text()
+    assert_same(whole, parts)
+
+
+def test_a_training_goes_on_after_its_folder_could_not_be_written_to(tmp_path, monkeypatch):
+    inputs = make_inputs(tmp_path / "inputs", of_case("adam"), plot_every=1)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run(inputs, whole)
+    files, fsync = [], os.fsync
+
+    def read_only(number):
+        files.append(number)
+        if len(files) > 60:
+            raise OSError(errno.EROFS, "Read-only file system")
+        fsync(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", read_only)
+        with pytest.raises(ResultsError, match=r"cannot write to .* \(Read-only file system\)"):
+            run(inputs, parts)
+    assert (parts / "training_checkpoint.npz").exists()
+    run(inputs, parts, resume=True)
     assert_same(whole, parts)
 
 

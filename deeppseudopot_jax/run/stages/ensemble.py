@@ -78,23 +78,26 @@ def fit_ensemble(
     """
     settings, report, outputs = session.bundle.settings, session.report, session.outputs
     file, pace = _checkpoint_file(session.prepared, start.params), Pace()
-    done = None if resume_from is None else file.read(resume_from)
-    if done is not None:
-        report.go_on_from(done.log_size, f"resumed after round {done.number}")
+    earlier = None if resume_from is None else file.read(resume_from)
+    if earlier is not None:
+        report.go_on_from(earlier.log_size, f"resumed after round {earlier.number}")
+    done = earlier
     try:
         with report.progress("ensemble", settings.max_epochs) as counter:
-            for done in _rounds(session, _starts(session, start), done):
+            for done in _rounds(session, _starts(session, start), earlier):
                 counter.update(int(on_host(done.members.updates).max()), _told(session, done))
                 if pace.is_due():
                     with uninterrupted(), pace.saving():
                         _save(session, file, done)
+        assert done is not None  # the starts at least
+        with uninterrupted():
+            _save(session, file, done)
     except BaseException as error:  # Ctrl-C too
         if done is not None:
             with uninterrupted(), suppress(ResultsError):  # there is an error to tell already
                 kept = _saved(session, file, done)
                 report.line(f"Ensemble was ended by {name_of(error)}{kept}")
         raise
-    assert done is not None  # the starts at least
     members = done.members
     updates, lowest = on_host((members.updates, members.lowest))
     known = lowest[np.isfinite(lowest)]
@@ -110,11 +113,11 @@ def fit_ensemble(
     return found[best]
 
 
-def _rounds(session: Session, starts: Parameters, done: Rounds | None) -> Iterator[Rounds]:
+def _rounds(session: Session, starts: Parameters, earlier: Rounds | None) -> Iterator[Rounds]:
     """Round after round, from the starts or after those that are done, with lines in the log."""
     settings, report = session.bundle.settings, session.report
-    members, number = (None, 0) if done is None else (done.members, done.number + 1)
-    for members in fit_members(session.problem, starts, settings, session.cost, members):
+    known, number = (None, 0) if earlier is None else (earlier.members, earlier.number + 1)
+    for members in fit_members(session.problem, starts, settings, session.cost, known):
         rounds = Rounds(number, members, 0)
         report.log(f"round {number}: {_told(session, rounds)}")
         yield rounds._replace(log_size=report.size)

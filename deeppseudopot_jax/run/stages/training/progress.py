@@ -83,10 +83,7 @@ class Progress:
 
     def save_now_and_then(self, wanted: bool) -> None:
         """Save where it is time, or `wanted` and not too often; always before any checkpoint is."""
-        if self._saved is None:
-            with uninterrupted():
-                self.save()
-        elif self._pace.is_due(wanted):
+        if self._saved is None or self._pace.is_due(wanted):
             with uninterrupted(), self._pace.saving():
                 self.save()
 
