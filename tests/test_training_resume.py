@@ -116,7 +116,7 @@ def test_an_ensemble_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch):
     assert "--resume goes on from training_checkpoint.npz" in (parts / "run.log").read_text()
     run(inputs, parts, resume=True)
     run(make_inputs(inputs, config, 4), parts, resume=True)
-    assert_same(whole, parts, "round 0: ")
+    assert_same(whole, parts, "Ensemble: ")
     with pytest.raises(ResultsError, match=r"of 4 epochs, max_num_epochs = 3"):
         run(make_inputs(inputs, config, 3), parts, resume=True)
 
