@@ -33,6 +33,7 @@ from deeppseudopot_jax.run.stages.initial import (
     load,
     old_functional_form,
 )
+from deeppseudopot_jax.run.stages.report.making import at_the_end
 from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
 from deeppseudopot_jax.run.stages.training import Fit, optimise
@@ -162,8 +163,10 @@ def _session(
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
     outputs = Outputs(plan.bundle, problem, folder if is_first() else None, painter)
     try:
-        yield Session(plan, problem, outputs, report, cost, runs)
+        session = Session(plan, problem, outputs, report, cost, runs)
+        yield session
         painter.close()
+        at_the_end(session, "eval" if plan.mode == "evaluate" else "final")
         _report_earlier(folder, removed, report)
         report.line(f"Figures and tables are in {folder.path}")
         wait_for_all("files are written")

@@ -23,11 +23,15 @@ _NICENESS = 10
 
 
 class Drawing(NamedTuple):
-    """A figure to make, by the name of its function in `figures`, and the files to write it to."""
+    """A figure to make, by the name of its function in `figures`, and the files to write it to.
+
+    A page is made in the same way, by another package with such functions and a `save`.
+    """
 
     figure: str
     arguments: tuple[Any, ...]
     paths: tuple[Path, ...]
+    package: str = _FIGURES
 
 
 class Painter(Protocol):
@@ -51,7 +55,7 @@ class Here:
 
     def paint(self, drawing: Drawing) -> None:
         """Return when the files are there."""
-        figures = import_module(_FIGURES)
+        figures = import_module(drawing.package)
         figure = getattr(figures, drawing.figure)(*drawing.arguments)
         for path in drawing.paths:
             figures.save(figure, path)

@@ -18,6 +18,8 @@ WIDTH = 7.0
 """Inches: two columns of a journal page."""
 HALF_WIDTH = 3.4
 """Inches: one column."""
+PANEL = (4.2, 3.1)
+"""Inches: one panel of a page on a screen, legible at the width of a telephone too."""
 
 DATA_COLOR = "#333333"
 PALE_COLOR = "#c8c8c8"
