@@ -165,8 +165,8 @@ def _session(
     try:
         session = Session(plan, problem, outputs, report, cost, runs)
         yield session
-        painter.close()
         at_the_end(session, "eval" if plan.mode == "evaluate" else "final")
+        painter.close()
         _report_earlier(folder, removed, report)
         report.line(f"Figures and tables are in {folder.path}")
         wait_for_all("files are written")

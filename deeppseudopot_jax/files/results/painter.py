@@ -41,6 +41,10 @@ class Painter(Protocol):
         """Draw at once or later."""
         ...
 
+    def make(self, drawing: Drawing) -> None:
+        """Return when this one is there; what goes wrong with it is raised here alone."""
+        ...
+
     def close(self) -> None:
         """Return when everything is drawn; raises what has gone wrong. Painting may go on."""
         ...
@@ -59,6 +63,10 @@ class Here:
         figure = getattr(figures, drawing.figure)(*drawing.arguments)
         for path in drawing.paths:
             figures.save(figure, path)
+
+    def make(self, drawing: Drawing) -> None:
+        """The same."""
+        self.paint(drawing)
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -82,6 +90,10 @@ class Beside:
     def paint(self, drawing: Drawing) -> None:
         """Take note of a drawing, whose arguments must not change any more."""
         self._drawn.append(self._queue.submit(self._paint, drawing))
+
+    def make(self, drawing: Drawing) -> None:
+        """Draw it behind those that are waiting, by the same process."""
+        self._queue.submit(self._paint, drawing).result()
 
     def close(self) -> None:
         """Wait for all drawings; raises the first error of them."""

@@ -11,8 +11,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 _NUMBER = re.compile(r"[+-]?\d[\d.]*(e[+-]?\d+)?( (s|MB|%))?|nan|inf|")
-_LONGEST_WORDS = 40
+_LONGEST_WORDS = 24
+"""Characters of a cell that is not broken over lines."""
 _LARGEST_PLAIN = 1e7
+"""Up to here numbers are written without an exponent."""
 
 
 @dataclass(frozen=True)

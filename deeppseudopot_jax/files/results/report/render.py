@@ -23,13 +23,15 @@ def html_page(page: Page) -> str:
         lstrip_blocks=True,
     )
     numbers = count(1)
+    return environment.get_template(_TEMPLATE).render(
+        page=page, drawn=lambda chart: drawn(chart, f"figure-{next(numbers)}")
+    )
 
-    def drawn(chart: Chart) -> Markup:
-        figure = getattr(figures, chart.figure)(*chart.arguments)
-        name, size = f"figure-{next(numbers)}", chart.size or figures.PANEL
-        return Markup(figures.inline_svg(figure, name, chart.title, size))
 
-    return environment.get_template(_TEMPLATE).render(page=page, drawn=drawn)
+def drawn(chart: Chart, name: str) -> Markup:
+    """A chart as an <svg> element whose ids begin with `name`."""
+    figure = getattr(figures, chart.figure)(*chart.arguments)
+    return Markup(figures.inline_svg(figure, name, chart.title, chart.size or figures.PANEL))
 
 
 def save(html: str, path: Path | str) -> None:

@@ -80,6 +80,8 @@ def report_again(inputs: Path | str, results: Path | str, painter: Painter | Non
             f"the files in {folder.path} do not make a report ({error}): legal are those of a run "
             f"of {inputs}"
         ) from error
+    finally:
+        painter.close()
 
 
 def write_report(bundle: Bundle, folder: ResultsFolder, prefix: str, painter: Painter) -> None:
@@ -92,8 +94,7 @@ def write_report(bundle: Bundle, folder: ResultsFolder, prefix: str, painter: Pa
         painter: who draws the figures and writes the page.
     """
     page = page_of(Subject(bundle, Finished(folder.path, prefix)))
-    painter.paint(Drawing("html_page", (page,), (folder.file(FILE),), _PACKAGE))
-    painter.close()
+    painter.make(Drawing("html_page", (page,), (folder.file(FILE),), _PACKAGE))
 
 
 def page_of(subject: Subject) -> Page:

@@ -24,21 +24,20 @@ def _table(name: str, found: list[dict[str, Any]]) -> Table:
 
 
 _COLUMNS = (
-    "Observable", "Where", "Value", "Standard deviation", "Reference", "Difference", "Unit", "Note",
+    "Observable", "Where", "Value", "Error bar", "Reference", "Difference", "Unit", "Note",
 )  # fmt: skip
 
 
 def _row(found: dict[str, Any]) -> tuple[str, ...]:
     value, reference = found["value"], found["reference"]
     known = value is not None and reference is not None
-    unit = found["unit"]
     return (
         f"{found['group']}: {found['name']}",
         found["where"],
-        number(value, 5) if value is not None else "none",
+        number(value, 5),
         number(found["sigma"], 2),
         number(reference, 5),
         number(value - reference, 3) if known else "",
-        unit,
+        found["unit"],
         found.get("note", ""),
     )
