@@ -165,7 +165,7 @@ def _session(
     try:
         session = Session(plan, problem, outputs, report, cost, runs)
         yield session
-        at_the_end(session, "eval" if plan.mode == "evaluate" else "final")
+        at_the_end(session)
         painter.close()
         _report_earlier(folder, removed, report)
         report.line(f"Figures and tables are in {folder.path}")

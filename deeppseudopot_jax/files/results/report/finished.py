@@ -1,6 +1,7 @@
 """The tables of a results folder, read back; what a run has not written is None or empty."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+INITIAL = "initZunger"
+"""Prefix of the files of the potential that a run starts from."""
+
+_EPOCH = re.compile(r"epoch_(\d+)_qSpace_pot\.dat")
 _COUNTS = "['running'].state.counts."
 _BETAS = "['running'].state.schedule.betas"
 """Where snapshots of Monte Carlo runs have what a report shows."""
@@ -35,6 +40,18 @@ class Finished:
     folder: Path
     prefix: str
 
+    @classmethod
+    def of_run(cls, folder: Path) -> "Finished":
+        """A run and its last tables: of its outcome, or of an epoch where it was interrupted.
+
+        Early on, its start is all that there is.
+        """
+        if (folder / "final_qSpace_pot.dat").exists():
+            return cls(folder, "final")
+        found = (_EPOCH.fullmatch(path.name) for path in folder.iterdir())
+        last = max((int(match[1]) for match in found if match), default=None)
+        return cls(folder, INITIAL if last is None else f"epoch_{last}")
+
     @property
     def is_run(self) -> bool:
         """Whether the outcome is that of a run."""
@@ -48,11 +65,6 @@ class Finished:
     def form_factors(self, prefix: str) -> np.ndarray | None:
         """<prefix>_qSpace_pot.dat: columns q (Bohr^-1) and v(q) (Ha Bohr^3) of every species."""
         path = self.folder / f"{prefix}_qSpace_pot.dat"
-        return np.loadtxt(path, ndmin=2) if path.exists() else None
-
-    def real_space(self, prefix: str, symbol: str) -> np.ndarray | None:
-        """<prefix>_pot_<atom>.dat: columns r (Bohr) and v(r) (Ha)."""
-        path = self.folder / f"{prefix}_pot_{symbol}.dat"
         return np.loadtxt(path, ndmin=2) if path.exists() else None
 
     def history(self, name: str) -> History | None:

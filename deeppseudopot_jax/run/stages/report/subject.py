@@ -8,12 +8,9 @@ from typing import Any
 import numpy as np
 
 from deeppseudopot_jax.files.results.plots import BandPlot
-from deeppseudopot_jax.files.results.report.finished import Finished
+from deeppseudopot_jax.files.results.report.finished import INITIAL, Finished
 from deeppseudopot_jax.run.outputs import band_plot
 from deeppseudopot_jax.types import Bundle, SystemInput
-
-INITIAL = "initZunger"
-"""Prefix of the files of the potential that a run starts from."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class Subject:
     @property
     def changes(self) -> bool:
         """Whether there is a potential to compare the outcome with."""
-        return self.finished.is_run and self.bundle.settings.fits
+        finished = self.finished
+        return finished.is_run and finished.prefix != INITIAL and self.bundle.settings.fits
 
     @cached_property
     def plots(self) -> tuple[tuple[SystemInput, BandPlot], ...]:
@@ -51,7 +49,8 @@ class Subject:
     @cached_property
     def covariance(self) -> Mapping[str, np.ndarray] | None:
         """Error bars of the outcome, where the fit gives them."""
-        return self.finished.arrays("final_covariance") if self.changes else None
+        of_outcome = self.finished.prefix == "final"
+        return self.finished.arrays("final_covariance") if of_outcome else None
 
     @cached_property
     def timings(self) -> dict[str, Any]:
