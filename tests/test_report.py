@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.results.painter import Here
-from deeppseudopot_jax.files.results.report import Table, render
-from deeppseudopot_jax.files.results.report.page import number
+from deeppseudopot_jax.files.results.report import render
+from deeppseudopot_jax.files.results.report.page import Table, number
 from deeppseudopot_jax.montecarlo.diagnostics import effective_sample_size
 from deeppseudopot_jax.run import cli
 from deeppseudopot_jax.run.stages.report import making

@@ -25,13 +25,13 @@ _NICENESS = 10
 class Drawing(NamedTuple):
     """A figure to make, by the name of its function in `figures`, and the files to write it to.
 
-    A page is made in the same way, by another package with such functions and a `save`.
+    A page is made in the same way, by another module with such functions and a `save`.
     """
 
     figure: str
     arguments: tuple[Any, ...]
     paths: tuple[Path, ...]
-    package: str = _FIGURES
+    module: str = _FIGURES
 
 
 class Painter(Protocol):
@@ -59,7 +59,7 @@ class Here:
 
     def paint(self, drawing: Drawing) -> None:
         """Return when the files are there."""
-        figures = import_module(drawing.package)
+        figures = import_module(drawing.module)
         figure = getattr(figures, drawing.figure)(*drawing.arguments)
         for path in drawing.paths:
             figures.save(figure, path)

@@ -16,7 +16,7 @@ from deeppseudopot_jax.types import Bundle
 
 FILE = "report.html"
 
-_PACKAGE = "deeppseudopot_jax.files.results.report"
+_MODULE = "deeppseudopot_jax.files.results.report.render"
 
 
 def at_the_end(session: Session) -> None:
@@ -83,4 +83,4 @@ def write_report(bundle: Bundle, path: Path, evaluated: bool, painter: Painter) 
     folder = path.parent
     finished = Finished(folder, "eval") if evaluated else Finished.of_run(folder)
     page = page_of(Subject(bundle, finished))
-    painter.make(Drawing("html_page", (page,), (path,), _PACKAGE))
+    painter.make(Drawing("html_page", (page,), (path,), _MODULE))
