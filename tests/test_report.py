@@ -137,11 +137,11 @@ def test_costs_are_those_of_the_files(fitted):
 
 def test_errors_are_those_of_fitted_and_of_held_out_levels(fitted):
     assert fitted.table(ERRORS)[samples.NAME] == {
-        "Bands": "valence", "Levels fitted": "2", "initial": "500.0", "fit": "10.0",
+        "Bands": "valence", "Levels": "2", "initial": "500.0", "fit": "10.0",
         "Levels held out": "2", "initial, held out": "500.0", "fit, held out": "30.0",
     }  # fmt: skip
     summary = {d.findtext("dt"): d.findtext("dd") for d in fitted.tree.find("body/dl")}
-    assert summary["RMSE of fitted levels (meV)"] == "500 → 10.0"
+    assert summary["RMSE (meV)"] == "500 → 10.0"
     assert summary["RMSE of held-out levels (meV)"] == "500 → 30.0"
     assert summary["Cost (eV²), first and lowest"] == "5 → 2" and summary["Time"] == "14.0 s"
 
@@ -196,7 +196,7 @@ def test_what_a_folder_lacks_the_page_lacks(tmp_path):
     page = Read(results / "report.html")
     assert page.sections == ["asked", "bands", "again"]
     assert "Interrupted; shown is" in page.text and "initZunger" in page.text
-    assert page.table(ERRORS)[samples.NAME]["fit"] == "500.0"
+    assert page.table(ERRORS)[samples.NAME]["potential"] == "500.0"
     assert "JAX 0.10.2 on cpu, float64 arithmetic" in page.text
 
 

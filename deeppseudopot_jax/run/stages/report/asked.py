@@ -26,7 +26,7 @@ def asked(subject: Subject) -> Section:
 
 
 _COLUMNS = (
-    "System", "Atoms", "k-points", "held out", "Bands", "Cutoff (Ha)", "Levels fitted",
+    "System", "Atoms", "k-points", "held out", "Bands", "Cutoff (Ha)", "Levels with weight",
     "Weight of bands", "Valence, conduction band", "Also fitted",
 )  # fmt: skip
 

@@ -29,7 +29,8 @@ def bands(subject: Subject) -> Section | None:
     blocks: list[Block] = []
     errors = [row for pair in subject.plots for row in error_rows(*pair)]
     if errors:
-        table = Table("Root mean square errors (meV) by groups of bands", _COLUMNS, errors)
+        columns = _columns(subject.outcome)
+        table = Table("Root mean square errors (meV) by groups of bands", columns, errors)
         blocks.append(table.without(("", "0"), always=2))
     if subject.covariance is not None:
         blocks.append(Text("Shaded: one standard deviation of the fit."))
@@ -37,22 +38,21 @@ def bands(subject: Subject) -> Section | None:
     return Section("bands", "Bands", blocks)
 
 
-_COLUMNS = (
-    "System", "Bands", "Levels fitted", "initial", "fit", "Levels held out", "initial, held out",
-    "fit, held out",
-)  # fmt: skip
+def _columns(outcome: str) -> tuple[str, ...]:
+    seen, unseen = ("initial", outcome), ("initial, held out", f"{outcome}, held out")
+    return "System", "Bands", "Levels", *seen, "Levels held out", *unseen
 
 
 def error_rows(system: SystemInput, plot: BandPlot) -> Iterator[tuple[str, ...]]:
     """Levels and errors of every group of bands, fitted and held out."""
     if plot.reference is None:
         return
-    curves = {"initial": plot.curves.get("initial"), "fit": next(iter(plot.curves.values()))}
+    curves = plot.curves.get("initial"), next(iter(plot.curves.values()))
     for name, chosen in _groups(system).items():
         cells = [system.name, name]
         for counted in (plot.is_fitted & chosen, plot.is_held_out & chosen):
             cells.append(str(int(counted.sum())))
-            for curve in curves.values():
+            for curve in curves:
                 error = None if curve is None else rms_error(curve, plot.reference, counted)
                 cells.append(decimals(None if error is None else 1000.0 * error, 1))
         if cells[2] != "0" or cells[5] != "0":

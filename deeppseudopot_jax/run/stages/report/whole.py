@@ -12,13 +12,13 @@ from deeppseudopot_jax.run.stages.report.potentials import potentials
 from deeppseudopot_jax.run.stages.report.sampling import sampling
 from deeppseudopot_jax.run.stages.report.subject import Subject
 
-_SECTIONS = (asked, costs, sampling, bands, observables, potentials, machine, again)
+SECTIONS = (asked, costs, sampling, bands, observables, potentials, machine, again)
 """In the order of the page; each is None where a folder has nothing for it."""
 
 
 def page_of(subject: Subject) -> Page:
     """All sections that the folder has something for."""
-    sections = [section for make in _SECTIONS if (section := make(subject)) is not None]
+    sections = [section for make in SECTIONS if (section := make(subject)) is not None]
     bundle = subject.bundle
     names = ", ".join(system.name for system in bundle.systems)
     return Page(
@@ -55,7 +55,7 @@ def _summary(subject: Subject) -> list[tuple[str, str]]:
             lowest = number(chained["bestLoss"][-1], 3)
             found.append(("Iterations", f"{chained['iter'][-1]:.0f}"))
             found.append(("Lowest cost (eV²)", lowest))
-    for name, held_out in (("RMSE of fitted levels", False), ("RMSE of held-out levels", True)):
+    for name, held_out in (("RMSE", False), ("RMSE of held-out levels", True)):
         errors = {curve: _error(subject, curve, held_out) for curve in ("initial", subject.outcome)}
         told = [number(1000.0 * error, 3) for error in errors.values() if error is not None]
         if told:
