@@ -18,8 +18,8 @@ from deeppseudopot_jax.observables.band_errors import rms_error
 from deeppseudopot_jax.run.stages.report.subject import Subject
 from deeppseudopot_jax.types import SystemInput
 
-Group = Mapping[str, np.ndarray]
-"""Which bands belong to it, by its name."""
+Groups = Mapping[str, np.ndarray]
+"""Which bands belong to each, by its name."""
 
 
 def bands(subject: Subject) -> Section | None:
@@ -59,7 +59,7 @@ def error_rows(system: SystemInput, plot: BandPlot) -> Iterator[tuple[str, ...]]
             yield tuple(cells)
 
 
-def _groups(system: SystemInput) -> Group:
+def _groups(system: SystemInput) -> Groups:
     """Bands up to the highest valence band, those above it where it is named, and all."""
     number = np.arange(system.n_bands)
     everything = {"all": number >= 0}
