@@ -9,10 +9,15 @@ from pathlib import Path
 import jax
 import pytest
 from jaxtyping import install_import_hook
+from markupsafe import Markup
 
 # Checks every jaxtyping annotation of the package at run time, in the tests only.
 with install_import_hook("deeppseudopot_jax", "beartype.beartype"):
     import deeppseudopot_jax  # noqa: F401
+
+from deeppseudopot_jax.files.results.report import render
+from deeppseudopot_jax.run import workflows
+from deeppseudopot_jax.run.stages.report.making import FILE, write_report
 
 # Most tests run a program once, so that compiling it well takes longer than running it badly. The
 # tests of the command line, as processes of their own, compile as users do.
@@ -71,6 +76,26 @@ def reference_bundle(shared: Path, tmp_path_factory: pytest.TempPathFactory):
         return folder
 
     return copy
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_reports():
+    """Reports without their figures, which take a second, by runs in this process.
+
+    A report that cannot be made is an error here, where a run would only tell it. Gives what draws
+    the figures.
+    """
+    drawn = render.drawn
+
+    def loud(session):
+        outputs, evaluated = session.outputs, session.plan.mode == "evaluate"
+        if outputs.folder is not None:
+            write_report(session.bundle, outputs.file(FILE), evaluated, outputs.painter)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workflows, "at_the_end", loud)
+        patch.setattr(render, "drawn", lambda chart, name: Markup("<svg></svg>"))
+        yield drawn
 
 
 @pytest.fixture(scope="session")

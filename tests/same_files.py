@@ -18,6 +18,11 @@ _OF_THE_MACHINE = re.compile(
     r"^(compiling: .*|.*: \d+ programs in .*|.* devices? of .*|[\w ]+: \d+/\d+ .*)\n", re.MULTILINE
 )
 """Lines of a log that tell times, or where it was calculated."""
+_NOT_OF_THE_RESULTS = re.compile(
+    r'<svg.*?</svg>|<section id="(machine|again)".*?</section>|<div><dt>Time</dt>.*?</div>',
+    re.DOTALL,
+)
+"""Parts of a report."""
 
 
 def assert_same_folder(one: Path, two: Path) -> None:
@@ -63,6 +68,16 @@ def told(log: Path) -> str:
     """What a log says, times and places aside."""
     text = _STAMP.sub("", log.read_text()).replace(str(log.parent), "RESULTS")
     return _OF_THE_MACHINE.sub("", text)
+
+
+def _same_pages(one: Path, two: Path) -> None:
+    """What a report says of the results, its figures and its log aside."""
+    assert_same_text(*(_said(file) for file in (one, two)))
+
+
+def _said(page: Path) -> str:
+    text = page.read_text().replace(str(page.parent), "RESULTS")
+    return _NOT_OF_THE_RESULTS.sub("", text)
 
 
 def _same_images(one: Path, two: Path) -> None:
@@ -133,6 +148,7 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
     ".dat": _same_tables,
     ".par": _same_tables,
     ".log": _same_logs,
+    ".html": _same_pages,
     ".png": _same_images,
     ".pdf": _same_drawings,
     ".pth": _same_checkpoints,

@@ -102,6 +102,19 @@ def test_matplotlib_is_imported_by_the_figures_only():
     assert all(module.startswith("files.results.figures") for module in users), users
 
 
+def test_what_draws_is_imported_when_something_is_drawn():
+    slow = ("files.results.figures", "files.results.report.render")
+    users = {
+        module: needed
+        for module in TREES
+        if not module.startswith(slow)
+        and (needed := {name for name in own_imports(module) if name.startswith(slow)})
+    }
+    assert users == {}
+    makers = {module for module in TREES if "jinja2" in imports(module)}
+    assert makers == {"files.results.report.render"}
+
+
 def test_training_and_monte_carlo_do_not_know_each_other():
     for one, other in (("training", "montecarlo"), ("montecarlo", "training")):
         for module in TREES:

@@ -68,3 +68,13 @@ def test_drawings_that_are_dropped_are_not_made(tmp_path):
     assert (tmp_path / "first.png").exists() and not (tmp_path / "third.png").exists()
     assert painter._process is None
     painter.close()
+
+
+@pytest.mark.parametrize("painter", [Here(), Beside()], ids=["here", "beside"])
+def test_what_is_made_at_once_raises_its_own_errors_only(tmp_path, painter):
+    painter.paint(drawing(tmp_path / "before.png"))
+    painter.make(drawing(tmp_path / "made.png"))
+    assert (tmp_path / "before.png").exists() and (tmp_path / "made.png").exists()
+    with pytest.raises(AttributeError, match="no_such_figure"):
+        painter.make(drawing(tmp_path / "lost.png", figure="no_such_figure"))
+    painter.close()

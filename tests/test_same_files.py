@@ -27,6 +27,8 @@ def write(path, value):
     match path.suffix:
         case ".log":
             path.write_text(LOG.replace("867.5853", f"{867.5853 + value:.4f}"))
+        case ".html":
+            path.write_text(f"<p>gap {1.0 + value:.4f}</p><div><dt>Time</dt><dd>3 s</dd></div>")
         case ".dat" | ".par":
             path.write_text(f"# path energies\n0.0 {1.0 + value:.5f}\n")
         case ".npz":

@@ -100,7 +100,7 @@ def test_a_network_run_writes_every_file_of_its_stages(network):
     epoch = initial | {"{}_AdamState.pth", "{}_plotBS.png", "{}_qSpace_pot.dat"}
     stages_ = ("initZunger", "epoch_2", "best", "final")
     expected = {
-        "run.log", "oldFunc_plotBS.pdf", "oldFunc_BS_sys0.dat", "basisStates_0.dat",
+        "run.log", "report.html", "oldFunc_plotBS.pdf", "oldFunc_BS_sys0.dat", "basisStates_0.dat",
         "init_train_cost.dat", "init_train_cost.pdf", "final_training_cost.dat",
         "final_validation_cost.dat", "final_train_cost.pdf", "training_checkpoint.npz",
         "best_PPmodel.pth", "best_AdamState.pth",
@@ -286,12 +286,12 @@ def test_eval_agrees_with_run_on_a_folder_prepared_for_training(inputs, tmp_path
     evaluate(folder, tmp_path / "eval")
     found = names(tmp_path / "eval")
     assert {name for name in found if not of_evaluation(name)} == {
-        "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf",
+        "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf", "report.html",
     }  # fmt: skip
     assert found == {
         "eval.log", "eval_BS_sys0.dat", "eval_plotBS.pdf", "eval_plotBS.png", "eval_plotPP.pdf",
         "eval_plotPP.png", "eval_pot_Zn.dat", "eval_pot_S.dat", "eval_qSpace_pot.dat",
-        "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf",
+        "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf", "report.html",
     }  # fmt: skip
     final = np.loadtxt(network.results / "final_BS_sys0.dat")
     assert np.array_equal(np.loadtxt(tmp_path / "eval" / "eval_BS_sys0.dat")[:2, 1:], final[:, 1:])

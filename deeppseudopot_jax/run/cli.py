@@ -1,4 +1,4 @@
-"""The command line: `deeppseudopot run INPUTS RESULTS` and `deeppseudopot eval INPUTS RESULTS`."""
+"""The command line: `deeppseudopot run INPUTS RESULTS`, and the commands beside it."""
 
 import sys
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from deeppseudopot_jax.run.mistakes import told
 from deeppseudopot_jax.run.new.command import new_command
 from deeppseudopot_jax.run.signals import exit_code, signals_raised
 from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.run.stages.report.making import report_again
 
 KEYS = {
     "systems": "nSystem",
@@ -60,6 +61,9 @@ Inputs = Annotated[
 ]
 Results = Annotated[
     Path, typer.Argument(metavar="RESULTS", help="Folder to write to; created if absent.")
+]
+Filled = Annotated[
+    Path, typer.Argument(metavar="RESULTS", help="Folder that run or eval has written to.")
 ]
 Overwrite = Annotated[
     bool,
@@ -131,6 +135,12 @@ def eval_command(
     """Full bands of an initialised potential, in little memory."""
     arguments = inputs, results, overwrite, precision
     _guarded(no_cache, results, workflows.evaluate, *arguments, potential=potential)
+
+
+@app.command("report")
+def report_command(inputs: Inputs, results: Filled) -> None:
+    """Make report.html of a finished or interrupted run, or of an evaluation, again."""
+    _guarded(False, results, report_again, inputs, results)
 
 
 app.command("new")(new_command)

@@ -13,7 +13,7 @@ _OF_STAGE = (
 _CHAIN = r"(mcOpts.*_)?"
 _GROWING = rf"(final_mc_(cost|replicas)|iterations)\.dat|mc_checkpoint(\.npz|_({_POTENTIAL}))"
 _RUN = re.compile(
-    r"run(_interrupted)?\.log|handed_over\.npz|basisStates_\d+\.dat"
+    r"run(_interrupted)?\.log|report\.html|handed_over\.npz|basisStates_\d+\.dat"
     rf"|(oldFunc|initZunger|epoch_\d+|final|member_\d+|ensemble|{_CHAIN}best)_{_OF_STAGE}"
     r"|init_train_cost\.(dat|pdf)|final_(training|validation)_cost\.dat|final_train_cost\.pdf"
     r"|final_observables\.dat|final_covariance\.npz|ensemble\.(dat|npz)"

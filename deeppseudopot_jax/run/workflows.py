@@ -34,6 +34,7 @@ from deeppseudopot_jax.run.stages.initial import (
     load,
     old_functional_form,
 )
+from deeppseudopot_jax.run.stages.report.making import at_the_end
 from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
 from deeppseudopot_jax.run.stages.training.resuming import check_training
@@ -169,7 +170,9 @@ def _session(
     report = Report(folder.file(log_name) if is_first() else None, goes_on)
     outputs = Outputs(plan.bundle, problem, folder if is_first() else None, painter)
     try:
-        yield Session(plan, problem, outputs, report, cost, runs)
+        session = Session(plan, problem, outputs, report, cost, runs)
+        yield session
+        at_the_end(session)
         painter.close()
         if not goes_on:
             _report_earlier(folder, removed, report)

@@ -23,11 +23,15 @@ _NICENESS = 10
 
 
 class Drawing(NamedTuple):
-    """A figure to make, by the name of its function in `figures`, and the files to write it to."""
+    """A figure to make, by the name of its function in `figures`, and the files to write it to.
+
+    A page is made in the same way, by another module with such functions and a `save`.
+    """
 
     figure: str
     arguments: tuple[Any, ...]
     paths: tuple[Path, ...]
+    module: str = _FIGURES
 
 
 class Painter(Protocol):
@@ -35,6 +39,10 @@ class Painter(Protocol):
 
     def paint(self, drawing: Drawing) -> None:
         """Draw at once or later."""
+        ...
+
+    def make(self, drawing: Drawing) -> None:
+        """Return when this one is there; what goes wrong with it is raised here alone."""
         ...
 
     def close(self) -> None:
@@ -51,10 +59,14 @@ class Here:
 
     def paint(self, drawing: Drawing) -> None:
         """Return when the files are there."""
-        figures = import_module(_FIGURES)
+        figures = import_module(drawing.module)
         figure = getattr(figures, drawing.figure)(*drawing.arguments)
         for path in drawing.paths:
             figures.save(figure, path)
+
+    def make(self, drawing: Drawing) -> None:
+        """The same."""
+        self.paint(drawing)
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -78,6 +90,10 @@ class Beside:
     def paint(self, drawing: Drawing) -> None:
         """Take note of a drawing, whose arguments must not change any more."""
         self._drawn.append(self._queue.submit(self._paint, drawing))
+
+    def make(self, drawing: Drawing) -> None:
+        """Draw it behind those that are waiting, by the same process."""
+        self._queue.submit(self._paint, drawing).result()
 
     def close(self) -> None:
         """Wait for all drawings; raises the first error of them."""

@@ -6,24 +6,37 @@ needs no display.
 
 from matplotlib.figure import Figure
 
-from deeppseudopot_jax.files.results.figures.bands import band_figure
+from deeppseudopot_jax.files.results.figures.bands import band_figure, band_panel
 from deeppseudopot_jax.files.results.figures.costs import cost_figure
+from deeppseudopot_jax.files.results.figures.inline import inline_svg
 from deeppseudopot_jax.files.results.figures.monte_carlo import (
     monte_carlo_figure,
     temperature_walk_figure,
 )
-from deeppseudopot_jax.files.results.figures.potentials import potential_figure
-from deeppseudopot_jax.files.results.figures.style import save
+from deeppseudopot_jax.files.results.figures.potentials import (
+    form_factor_panel,
+    potential_figure,
+    real_space_panel,
+)
+from deeppseudopot_jax.files.results.figures.residuals import band_error_figure, residual_figure
+from deeppseudopot_jax.files.results.figures.style import PANEL, save
 from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 
 __all__ = [
+    "PANEL",
     "BandPlot",
     "Figure",
     "PotentialPlot",
+    "band_error_figure",
     "band_figure",
+    "band_panel",
     "cost_figure",
+    "form_factor_panel",
+    "inline_svg",
     "monte_carlo_figure",
     "potential_figure",
+    "real_space_panel",
+    "residual_figure",
     "save",
     "temperature_walk_figure",
 ]

@@ -12,6 +12,7 @@ from deeppseudopot_jax.files.results.figures.style import (
     DATA_COLOR,
     HELD_OUT_COLOR,
     PALE_COLOR,
+    PANEL,
     WIDTH,
     LineStyle,
     legend_above,
@@ -55,14 +56,8 @@ def band_figure(systems: Sequence[BandPlot]) -> Figure:
     panels = figure.subplots(rows, 2 * abreast, squeeze=False).reshape(-1, 2)
     styles = line_styles(name for system in systems for name in system.curves)
     for system, (overview, detail) in zip(systems, panels, strict=False):
-        path = k_path(system.k_points, system.lattice)
         for axes, zoom in ((overview, False), (detail, True)):
-            _draw_path(axes, path)
-            _draw_reference(axes, system, path)
-            _draw_curves(axes, system, path, styles)
-            axes.set_ylim(*system.window(zoom))
-            axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
-            axes.set_title(_deviations(system, zoom), loc="right", fontsize=7)
+            _draw_panel(axes, system, zoom, styles)
         overview.set_title(system.title, loc="left", fontweight="bold")
         overview.set_ylabel(system.axis_label)
     for empty in panels[len(systems) :].flat:
@@ -71,7 +66,30 @@ def band_figure(systems: Sequence[BandPlot]) -> Figure:
     return figure
 
 
-def _draw_path(axes: Axes, path: KPath) -> None:
+@styled
+def band_panel(system: BandPlot, zoom: bool) -> Figure:
+    """One of the two panels of a system alone, for pages that put them abreast or not."""
+    figure = Figure(figsize=PANEL, layout=spacious())
+    axes = figure.subplots()
+    styles = line_styles(system.curves)
+    _draw_panel(axes, system, zoom, styles)
+    axes.set_ylabel(system.axis_label)
+    legend_above(figure, _handles([system], styles))
+    return figure
+
+
+def _draw_panel(axes: Axes, system: BandPlot, zoom: bool, styles: Mapping[str, LineStyle]) -> None:
+    path = k_path(system.k_points, system.lattice)
+    draw_path(axes, path)
+    _draw_reference(axes, system, path)
+    _draw_curves(axes, system, path, styles)
+    axes.set_ylim(*system.window(zoom))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
+    axes.set_title(_deviations(system, zoom), loc="right", fontsize=7)
+
+
+def draw_path(axes: Axes, path: KPath) -> None:
+    """Corners of the path with their names, and the line at energy 0."""
     for position, _ in path.ticks:
         axes.axvline(position, color="0.75", linewidth=0.6, zorder=0.5)
     if any(name for _, name in path.ticks):

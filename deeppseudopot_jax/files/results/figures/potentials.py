@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from deeppseudopot_jax.files.results.figures.style import (
     COLORS,
     DASHES,
+    PANEL,
     WIDTH,
     legend_above,
     shaded,
@@ -46,14 +47,51 @@ def potential_figure(
     """
     figure = Figure(figsize=(WIDTH, 2.8), layout=spacious())
     left, right = figure.subplots(1, 2)
-    _draw(left, q, [plot.v_q for plot in plots])
-    _draw(right, r, [plot.v_r for plot in plots])
+    _draw_form_factors(left, q, plots)
+    _draw_real_space(right, r, plots)
+    legend_above(figure, _handles(species, plots))
+    return figure
+
+
+@styled
+def form_factor_panel(
+    q: Float[np.ndarray, " q"], species: Sequence[str], plots: Sequence[PotentialPlot]
+) -> Figure:
+    """v(q) alone, as in `potential_figure`."""
+    figure = Figure(figsize=PANEL, layout=spacious())
+    _draw_form_factors(figure.subplots(), q, plots)
+    legend_above(figure, _handles(species, plots))
+    return figure
+
+
+@styled
+def real_space_panel(
+    r: Float[np.ndarray, " r"], species: Sequence[str], plots: Sequence[PotentialPlot]
+) -> Figure:
+    """v(r) alone, as in `potential_figure`."""
+    figure = Figure(figsize=PANEL, layout=spacious())
+    _draw_real_space(figure.subplots(), r, plots)
+    legend_above(figure, _handles(species, plots))
+    return figure
+
+
+def _draw_form_factors(axes: Axes, q: np.ndarray, plots: Sequence[PotentialPlot]) -> None:
+    _draw(axes, q, [plot.v_q for plot in plots])
     for plot in plots:
         if plot.sigmas is not None:
-            _shade(left, q, plot.v_q, plot.sigmas[0])
-            _shade(right, r, plot.v_r, plot.sigmas[1])
-    left.set(xlabel=r"$q$ (Bohr$^{-1}$)", ylabel=r"$v(q)$ (Ha Bohr$^3$)")
-    right.set(xlabel=r"$r$ (Bohr)", ylabel=r"$v(r)$ (Ha)")
+            _shade(axes, q, plot.v_q, plot.sigmas[0])
+    axes.set(xlabel=r"$q$ (Bohr$^{-1}$)", ylabel=r"$v(q)$ (Ha Bohr$^3$)")
+
+
+def _draw_real_space(axes: Axes, r: np.ndarray, plots: Sequence[PotentialPlot]) -> None:
+    _draw(axes, r, [plot.v_r for plot in plots])
+    for plot in plots:
+        if plot.sigmas is not None:
+            _shade(axes, r, plot.v_r, plot.sigmas[1])
+    axes.set(xlabel=r"$r$ (Bohr)", ylabel=r"$v(r)$ (Ha)")
+
+
+def _handles(species: Sequence[str], plots: Sequence[PotentialPlot]) -> list[Line2D]:
     handles = [
         Line2D([], [], color=color, label=symbol)
         for symbol, color in zip(species, cycle(COLORS), strict=False)
@@ -63,8 +101,7 @@ def potential_figure(
             Line2D([], [], color="0.4", linestyle=dashes, label=plot.label)
             for plot, dashes in zip(plots, cycle(DASHES), strict=False)
         ]
-    legend_above(figure, handles)
-    return figure
+    return handles
 
 
 def _draw(axes: Axes, x: np.ndarray, values: Sequence[np.ndarray]) -> None:

@@ -18,6 +18,11 @@ WIDTH = 7.0
 """Inches: two columns of a journal page."""
 HALF_WIDTH = 3.4
 """Inches: one column."""
+PANEL = (4.2, 3.1)
+"""Inches: one panel of a page on a screen, legible at the width of a telephone too."""
+
+_ENTRIES_PER_INCH = 1.5
+"""Of a legend, of short names."""
 
 DATA_COLOR = "#333333"
 PALE_COLOR = "#c8c8c8"
@@ -74,9 +79,11 @@ def spacious() -> ConstrainedLayoutEngine:
 
 
 def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """A legend in a row above the panels, where it covers no data."""
+    """A legend above the panels, where it covers no data: in one row, if that is wide enough."""
     if handles:
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        most = int(_ENTRIES_PER_INCH * figure.get_figwidth())
+        columns = min(len(handles), most)
+        figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
 def shaded(axes: Axes, x: np.ndarray, y: np.ndarray, sigma: np.ndarray, color: str) -> None:
