@@ -37,6 +37,7 @@ class Epoch:
     this epoch start from scratch. `stopped` is empty while training goes on, else it says why this
     epoch is the last one. `held_out` is the cost of the levels that are held out, None without any,
     and `judged` what tells the best epoch: that cost if there is a patience with it, else `cost`.
+    `gradient` is that of the cost in the trainable numbers, None where the optimiser keeps it.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Epoch:
     stopped: str = ""
     held_out: float | None = None
     early_stopping: bool = False
+    gradient: dict | None = None
 
     @property
     def judged(self) -> float:
@@ -110,6 +112,7 @@ def train(
             local(state.optimizer_state),
             held_out=float(info.held_out) if problem.holds_out else None,
             early_stopping=settings.patience is not None,
+            gradient=None if info.gradient is None else local(info.gradient),
         )
         if epoch.judged < best_cost:
             best_number, best_cost = number, epoch.judged

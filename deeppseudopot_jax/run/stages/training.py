@@ -16,6 +16,7 @@ from deeppseudopot_jax.run.outputs import PDF_AND_PNG, CostRow, Outputs
 from deeppseudopot_jax.run.session import Session, Solved, spelled
 from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.describe import describe_fit
+from deeppseudopot_jax.run.stages.gradients import norms_line
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.adam_state import replace_adam_moments
 from deeppseudopot_jax.training.loop import Epoch, train
@@ -150,6 +151,8 @@ def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
             with uninterrupted():
                 history.add(epoch)
             report.log(_log_line(epoch, seconds, settings))
+            if settings.log_gradients and epoch.gradient is not None:
+                report.log(norms_line(session.problem, epoch.gradient))
             if epoch.failed:
                 raise NumericalError(f"epoch {epoch.number}: {epoch.stopped}")
             if settings.plot_every and epoch.number and epoch.number % settings.plot_every == 0:
