@@ -1,5 +1,6 @@
 """Whether two runs wrote the same: files of every kind by content, apart from times and places."""
 
+import json
 import re
 import zlib
 from collections.abc import Callable
@@ -62,6 +63,15 @@ def _same_logs(one: Path, two: Path) -> None:
 def _told(log: Path) -> str:
     text = _STAMP.sub("", log.read_text()).replace(str(log.parent), "RESULTS")
     return _OF_THE_MACHINE.sub("", text)
+
+
+def _same_timings(one: Path, two: Path) -> None:
+    """The same stages of the same program; times, memory and devices differ."""
+    first, second = (json.loads(file.read_text()) for file in (one, two))
+    assert first.keys() == second.keys()
+    assert first["versions"] == second["versions"] and first["precision"] == second["precision"]
+    stages = [[stage["name"] for stage in found["stages"]] for found in (first, second)]
+    assert stages[0] == stages[1]
 
 
 def _same_images(one: Path, two: Path) -> None:
@@ -136,4 +146,5 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
     ".pdf": _same_drawings,
     ".pth": _same_checkpoints,
     ".npz": _same_archives,
+    ".json": _same_timings,
 }

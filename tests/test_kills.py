@@ -28,7 +28,7 @@ CONFIGS = {
     "training": (
         "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
         "nSystem = 1\nSObool = 1\ntrainSO = 1\nmax_num_epochs = 12\noptimizer_lr = 0.01\n"
-        "plotEvery = 1\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
+        "plotEvery = 1\nmovie = 0\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
     ),
     "monte_carlo": (
         "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\nmc_bool = 1\nmc_replicas = 2\n"
