@@ -315,8 +315,9 @@ def test_eval_agrees_with_run_on_a_folder_prepared_for_training(inputs, tmp_path
         "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf",
     }  # fmt: skip
     assert found == {
-        "eval.log", "eval_timings.json", "eval_BS_sys0.dat", "eval_plotBS.pdf", "eval_plotBS.png", "eval_plotPP.pdf",
-        "eval_plotPP.png", "eval_pot_Zn.dat", "eval_pot_S.dat", "eval_qSpace_pot.dat",
+        "eval.log", "eval_timings.json", "eval_BS_sys0.dat", "eval_plotBS.pdf", "eval_plotBS.png",
+        "eval_plotPP.pdf", "eval_plotPP.png", "eval_pot_Zn.dat", "eval_pot_S.dat",
+        "eval_qSpace_pot.dat",
         "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf",
     }  # fmt: skip
     final = np.loadtxt(network.results / "final_BS_sys0.dat")
