@@ -28,7 +28,7 @@ _ALWAYS = {
     "penalize_mag_threshold": "100", "penalize_mag_lambda": "1", "prior_roughness": "0.003",
     "prior_range": "0.1", "prior_width": "1200", "validation_k": "3", "validation_systems": "1",
     "smooth_reorder": "1", "eigvec_reorder": "1", "relE_bIdx": "2", "basis_sphere": "kG",
-    "seed": "1", "qmax": "15", "nQGrid": "100", "nRGrid": "100", "Rmax": "20",
+    "seed": "1", "movie": "0", "qmax": "15", "nQGrid": "100", "nRGrid": "100", "Rmax": "20",
     "init_Zunger_num_epochs": "5", "init_Zunger_optimizer": "sgd",
     "init_Zunger_optimizer_lr": "0.01", "init_Zunger_scheduler_gamma": "0.9",
     "init_Zunger_plotEvery": "2", "init_Zunger_printGrad": "1", "sgd_momentum": "0.5",

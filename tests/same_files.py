@@ -1,5 +1,7 @@
 """Whether two runs wrote the same: files of every kind by content, apart from times and places."""
 
+import json
+import math
 import re
 import zlib
 from collections.abc import Callable
@@ -23,6 +25,10 @@ _NOT_OF_THE_RESULTS = re.compile(
     re.DOTALL,
 )
 """Parts of a report."""
+
+_MEASURED = {
+    "seconds", "compile_seconds", "host_peak_bytes", "device_peak_bytes", "device", "command"
+}  # fmt: skip
 
 
 def assert_same_folder(one: Path, two: Path) -> None:
@@ -80,6 +86,18 @@ def _said(page: Path) -> str:
     return _NOT_OF_THE_RESULTS.sub("", text)
 
 
+def _same_records(one: Path, two: Path) -> None:
+    """The same names and texts, and numbers that differ by rounding, but for those of a machine."""
+    _same_content(*(_computed(json.loads(file.read_text())) for file in (one, two)))
+
+
+def _computed(value: object) -> object:
+    """Without what tells times, memory, or where it was calculated."""
+    if isinstance(value, dict):
+        return {name: _computed(part) for name, part in value.items() if name not in _MEASURED}
+    return [_computed(part) for part in value] if isinstance(value, list) else value
+
+
 def _same_images(one: Path, two: Path) -> None:
     """Pixels; a line may be drawn elsewhere by a fraction of one."""
     first, second = map(matplotlib.image.imread, (one, two))
@@ -115,6 +133,8 @@ def _same_content(one: object, two: object) -> None:
             _same_content(first, second)
     elif isinstance(one, np.ndarray):
         _same_array(one, two)
+    elif isinstance(one, float):
+        assert one == two or math.isclose(one, two, rel_tol=RELATIVE), f"{one} and {two}"
     else:
         assert one == two
 
@@ -153,4 +173,5 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
     ".pdf": _same_drawings,
     ".pth": _same_checkpoints,
     ".npz": _same_archives,
+    ".json": _same_records,
 }

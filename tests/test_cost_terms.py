@@ -25,7 +25,7 @@ from deeppseudopot_jax.training.loop import train
 
 FITS = "fit_defPot = 1\nfit_eph = 1\nfit_eff_masses = 1\n"
 SGD = (
-    "nSystem = 1\nPPmodel = ZeroFunction\nnQGrid = 64\nnRGrid = 32\noptimizer = sgd\n"
+    "nSystem = 1\nPPmodel = ZeroFunction\nnQGrid = 64\nnRGrid = 32\noptimizer = sgd\nmovie = 0\n"
     "optimizer_lr = 1e-7\nschedulerStep = 1\nscheduler_gamma = 1\nplotEvery = 1\n"
     "max_num_epochs = 2\n"
 )

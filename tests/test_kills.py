@@ -29,7 +29,7 @@ CONFIGS = {
     "training": (
         "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
         "nSystem = 1\nSObool = 1\ntrainSO = 1\nmax_num_epochs = 12\noptimizer_lr = 0.01\n"
-        "plotEvery = 1\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
+        "plotEvery = 1\nmovie = 0\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
     ),
     "least_squares": (
         "PPmodel = ZeroFunction\nnSystem = 1\nmax_num_epochs = 40\noptimizer = lm\nplotEvery = 10\n"

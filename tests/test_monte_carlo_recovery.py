@@ -19,6 +19,7 @@ optimizer_lr = 1e-4
 scheduler_gamma = 1
 schedulerStep = 1
 plotEvery = 2
+movie = 0
 nQGrid = 64
 nRGrid = 32
 """

@@ -33,6 +33,27 @@ def test_errors_come_back_and_the_other_figures_too(tmp_path):
     assert (tmp_path / "found.png").exists()
 
 
+def test_who_waits_draws_the_last_ones_himself(tmp_path, monkeypatch):
+    painter, here = Beside(), []
+    paths = [tmp_path / f"{i}.png" for i in range(6)]
+    monkeypatch.setattr(Here, "paint", lambda _, drawing: here.append(drawing.paths[0]))
+    for path in paths:
+        painter.paint(drawing(path))
+    painter.close()
+    assert here[0] == paths[-1] and here == sorted(here, reverse=True)
+    assert [path for path in paths if path.exists()] == paths[: len(paths) - len(here)]
+
+
+def test_errors_of_those_come_too(tmp_path):
+    painter = Beside()
+    painter.paint(drawing(tmp_path / "found.png"))
+    painter.paint(drawing(tmp_path / "lost.png", figure="no_such_figure"))
+    painter.paint(drawing(tmp_path / "last.png"))
+    with pytest.raises(AttributeError, match="no_such_figure"):
+        painter.close()
+    assert (tmp_path / "found.png").exists() and (tmp_path / "last.png").exists()
+
+
 def test_who_loses_the_other_process_draws_alone(tmp_path):
     painter = Beside()
     painter.paint(drawing(tmp_path / "first.png"))

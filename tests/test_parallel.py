@@ -19,7 +19,7 @@ from deeppseudopot_jax.run.workflows import run
 REPOSITORY = Path(__file__).parents[1]
 WORKER = Path(parallel_worker.__file__)
 ACCURACY = 1e-12  # relative to the largest entry; sums are taken in another order
-GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\n"
+GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\nmovie = 0\n"
 CONFIG = GRIDS + (
     "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
     "max_num_epochs = 2\noptimizer_lr = 0.01\nplotEvery = 9\nschedulerStep = 10\n"

@@ -313,7 +313,7 @@ def test_a_run_with_priors_names_them_in_its_files(tmp_path, monkeypatch):
     monkeypatch.setattr(Outputs, "save", lambda *_: None)
     config = (
         "nSystem = 1\nPPmodel = ZeroFunction\nnQGrid = 64\nnRGrid = 32\noptimizer_lr = 0.01\n"
-        "schedulerStep = 1\nscheduler_gamma = 1\nplotEvery = 1\nmax_num_epochs = 2\n"
+        "schedulerStep = 1\nscheduler_gamma = 1\nplotEvery = 1\nmax_num_epochs = 2\nmovie = 0\n"
         "prior_roughness = 0.003\nprior_range = 0.1\nprior_width = 1200\n"
     )
     coefficients = {f"init_{x}Params": "5\n2\n3\n0.4\n0\n0\n0\n0\n0\n" for x in ("Zn", "S")}

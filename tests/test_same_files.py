@@ -1,5 +1,7 @@
 """What compares the files of two runs tells a difference in every kind of them."""
 
+import json
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -34,6 +36,9 @@ def write(path, value):
         case ".npz":
             vectors = np.exp(1j * value) * np.eye(3)[None]
             write_snapshot(path, {"cost": np.array([5.0, 1.0 + value]), "vectors": vectors}, {})
+        case ".json":
+            stages = [{"name": "training", "seconds": 1.0 / (1.0 + value)}]
+            path.write_text(json.dumps({"stages": stages, "cost": 5.0 + value}))
         case ".pth":
             write_checkpoint(path, adam(value))
         case ".png" | ".pdf":

@@ -19,6 +19,7 @@ from deeppseudopot_jax.observables import evaluation
 from deeppseudopot_jax.observables.bands import energies
 from deeppseudopot_jax.observables.couplings import couplings
 from deeppseudopot_jax.observables.deformation import deformation_potentials, deformation_rows
+from deeppseudopot_jax.run.file_names import frames
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.stages.sampling import stage
 from deeppseudopot_jax.run.stages.sampling.files import ChainFiles
@@ -91,7 +92,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         ),
         pytest.param(ZERO, {"mcOpts1": OPTIONS}, id="alternating"),
         pytest.param(ZERO + TEMPERED, {}, id="tempered"),
-        pytest.param(NETWORK + TEMPERED, {}, id="network"),
+        pytest.param(NETWORK + TEMPERED + "plotEvery = 10\nmovie = 0\n", {}, id="network"),
     ],
 )
 def test_a_run_that_was_killed_goes_on_bit_by_bit(tmp_path, monkeypatch, no_figures, config, files):
@@ -104,6 +105,9 @@ def test_a_run_that_was_killed_goes_on_bit_by_bit(tmp_path, monkeypatch, no_figu
     assert len(np.loadtxt(tmp_path / "parts" / "final_mc_cost.dat")) == 21
     run(inputs, tmp_path / "parts", resume=True)
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    found = frames(tmp_path / "parts")
+    written = [f"mc_iter_{n}" for n in (10, 20, 30)] if "plotEvery" in config else []
+    assert found == ["initZunger", *written]
     log = (tmp_path / "parts" / "run.log").read_text()
     assert "resumed after step 10" in log
     assert ("eV^2 (mean squares of " in log) == ("ZeroFunction" in config)

@@ -3,12 +3,14 @@
 A run costs seconds of compilation and figures: tests share runs where they can.
 """
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import bundle_samples
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from deeppseudopot_jax.run.file_names import of_evaluation, of_run
 from deeppseudopot_jax.run.outputs import Outputs, band_plot
 from deeppseudopot_jax.run.stages import initial
 from deeppseudopot_jax.run.stages.training import stage as training
+from deeppseudopot_jax.run.timing import StageTime
 from deeppseudopot_jax.run.workflows import evaluate, run
 
 TRAINING = "optimizer_lr = 0.01\nplotEvery = 2\nschedulerStep = 2\nscheduler_gamma = 0.5\n"
@@ -33,7 +36,7 @@ FIT = (
     "init_Zunger_num_epochs = 5\ninit_Zunger_optimizer_lr = 0.01\n"
     "init_Zunger_scheduler_gamma = 0.9\ninit_Zunger_plotEvery = 4\n"
 )
-GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\n"
+GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\nmovie = 0\n"
 ZERO = "PPmodel = ZeroFunction\n"
 COEFFICIENTS = "5\n2\n3\n0.4\n0\n0.3\n0.1\n0.2\n0\n"
 LOCAL = jnp.array([[5.0, 2.0, 3.0, 0.4]] * 2)
@@ -58,6 +61,7 @@ def network(tmp_path_factory):
     """A whole run of a network: its results, and what it asked the figures to show."""
     folder, shown = tmp_path_factory.mktemp("network"), []
     config = NETWORK + FIT + TRAINING + "max_num_epochs = 3\nruntime_flag = 1\nprintGrad = 1\n"
+    config += "memory_flag = 1\ninit_Zunger_printGrad = 1\n"
     with pytest.MonkeyPatch.context() as patch:
         for name in ("potential_figure", "cost_figure"):
             original = getattr(figures, name)
@@ -103,7 +107,7 @@ def test_a_network_run_writes_every_file_of_its_stages(network):
         "run.log", "report.html", "oldFunc_plotBS.pdf", "oldFunc_BS_sys0.dat", "basisStates_0.dat",
         "init_train_cost.dat", "init_train_cost.pdf", "final_training_cost.dat",
         "final_validation_cost.dat", "final_train_cost.pdf", "training_checkpoint.npz",
-        "best_PPmodel.pth", "best_AdamState.pth",
+        "best_PPmodel.pth", "best_AdamState.pth", "run_timings.json",
         *(name.format("initZunger") for name in initial | potentials),
         *(name.format("epoch_2") for name in epoch),
         *(name.format("final") for name in epoch | potentials),
@@ -133,6 +137,29 @@ def test_the_log_is_a_record_of_the_run(network):
     assert len(epochs) == 4
     assert all("cost " in e and "gradient norm" in e and "(local" in e for e in epochs)
     assert all(e.endswith(" s") for e in epochs)
+    layers = [line for line in log.splitlines() if "]   gradient norms: " in line]
+    assert len(layers) == len(epochs) + 2  # of the initial fit too
+    assert all("neural_network.hidden_l.0.weight " in line for line in layers)
+
+
+def test_what_the_stages_took_is_in_a_file_and_told_where_it_is_asked_for(network, analytic):
+    found = json.loads((network.results / "run_timings.json").read_text())
+    assert list(found) == ["format", "stages", "versions", "device", "command", "precision"]
+    assert found["precision"] == "float64" and found["versions"]["jax"] == jax.__version__
+    names = [stage["name"] for stage in found["stages"]]
+    assert names == ["tables", "initialisation", "initial bands", "training", "export", "movies",
+                     "figures"]  # fmt: skip
+    for each in found["stages"]:
+        assert list(each) == list(StageTime._fields)
+        assert 0 <= each["compile_seconds"] <= each["seconds"]
+    peaks = [stage["host_peak_bytes"] for stage in found["stages"]]
+    assert peaks == sorted(peaks) and peaks[0] > 2**20
+    table = log_of(network.results).partition("what the stages took:\n")[2]
+    assert "of which compiling" in table and "host peak (MiB)" in table
+    assert all(f"  {name} " in table for name in names)
+    quiet = log_of(analytic)
+    assert (analytic / "run_timings.json").exists()
+    assert not any(part in quiet for part in ("what the stages took", "peak", "gradient norms"))
 
 
 def test_the_initial_fit_is_shown_with_its_target_and_unit(network):
@@ -289,9 +316,9 @@ def test_eval_agrees_with_run_on_a_folder_prepared_for_training(inputs, tmp_path
         "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf", "report.html",
     }  # fmt: skip
     assert found == {
-        "eval.log", "eval_BS_sys0.dat", "eval_plotBS.pdf", "eval_plotBS.png", "eval_plotPP.pdf",
-        "eval_plotPP.png", "eval_pot_Zn.dat", "eval_pot_S.dat", "eval_qSpace_pot.dat",
-        "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf", "report.html",
+        "eval.log", "eval_timings.json", "eval_BS_sys0.dat", "eval_plotBS.pdf", "eval_plotBS.png",
+        "eval_plotPP.pdf", "eval_plotPP.png", "eval_pot_Zn.dat", "eval_pot_S.dat",
+        "eval_qSpace_pot.dat", "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf", "report.html",
     }  # fmt: skip
     final = np.loadtxt(network.results / "final_BS_sys0.dat")
     assert np.array_equal(np.loadtxt(tmp_path / "eval" / "eval_BS_sys0.dat")[:2, 1:], final[:, 1:])

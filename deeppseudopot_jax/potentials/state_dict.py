@@ -15,6 +15,19 @@ def _names(model: NetworkModel) -> tuple[str, str]:
     return f"{wrapper}{model.spec.layers}", f"{wrapper}hidden_bn"
 
 
+def parameter_names(model: NetworkModel) -> dict[str, dict[str, str]]:
+    """The names in a PyTorch state dict of all weights, by flax layer and leaf."""
+    linear, norm = _names(model)
+    names: dict[str, dict[str, str]] = {}
+    for i in range(len(model.widths)):
+        leaves = {"kernel": "weight"} if model.spec.linear else {"kernel": "weight", "bias": "bias"}
+        names[f"linear_{i}"] = {leaf: f"{linear}.{i}.{name}" for leaf, name in leaves.items()}
+        if model.spec.batch_norm and i < len(model.widths) - 1:
+            leaves = {"scale": "weight", "bias": "bias"}
+            names[f"norm_{i}"] = {leaf: f"{norm}.{i}.{name}" for leaf, name in leaves.items()}
+    return names
+
+
 def _spelled(numbers: np.ndarray) -> str:
     return f"{numbers.size} numbers " + np.array2string(numbers, precision=6, threshold=6)
 

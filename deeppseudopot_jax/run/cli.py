@@ -35,7 +35,7 @@ KEYS = {
     "Monte Carlo": "mc_*",
     "several fits": "stages",
     "bands": "relE_bIdx basis_sphere smooth_reorder eigvec_reorder",
-    "outputs": "plotEvery qmax nQGrid Rmax nRGrid runtime_flag memory_flag printGrad",
+    "outputs": "plotEvery movie qmax nQGrid Rmax nRGrid runtime_flag memory_flag printGrad",
     "no effect here": "num_cores separateKptGrad checkpoint cacheSO SHOWPLOTS",
 }
 """The keys of NN_config.par in groups; a star stands for the rest of a name."""

@@ -3,10 +3,12 @@
 import hashlib
 import os
 import platform
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
@@ -18,6 +20,11 @@ _SIZE = 256 * 2**20
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 _FOUND = "/jax/compilation_cache/cache_hits"
+_WAITED = "/deeppseudopot_jax/waited_for_compiler"
+_TRACING = (
+    "/jax/core/compile/jaxpr_trace_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+)
 
 
 def keep_compiled_programs() -> None:
@@ -48,7 +55,9 @@ class Ahead:
 
     def finish(self) -> None:
         """Return when all is compiled; what could not be is told where it is needed."""
+        start = time.perf_counter()
         wait(self._begun)
+        jax.monitoring.record_event_duration_secs(_WAITED, time.perf_counter() - start)
         self._pool.shutdown()
 
 
@@ -88,6 +97,41 @@ def counted() -> Iterator[Compiled]:
     finally:
         jax.monitoring.unregister_event_duration_listener(on_duration)
         jax.monitoring.unregister_event_listener(on_event)
+
+
+@dataclass
+class CompilingTime:
+    """When a thread traced, lowered, compiled or fetched programs: spans apart, in order."""
+
+    spans: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, start: float, end: float) -> None:
+        """A span that ends now; those inside of it, as of a function that it calls, are part."""
+        while self.spans and self.spans[-1][1] > start:
+            start = min(start, self.spans.pop()[0])
+        self.spans.append((start, end))
+
+    @property
+    def seconds(self) -> float:
+        """How long it took in all."""
+        return sum(end - start for start, end in self.spans)
+
+
+@contextmanager
+def compiling_time() -> Iterator[CompilingTime]:
+    """How long this thread has the compiler work, or waits for it, inside the block."""
+    found, thread = CompilingTime(), threading.get_ident()
+
+    def on_duration(event: str, duration_secs: float, **_: str | int) -> None:
+        if event in (_COMPILED, *_TRACING, _WAITED) and threading.get_ident() == thread:
+            now = time.perf_counter()
+            found.add(now - duration_secs, now)
+
+    jax.monitoring.register_event_duration_secs_listener(on_duration)
+    try:
+        yield found
+    finally:
+        jax.monitoring.unregister_event_duration_listener(on_duration)
 
 
 def _processor() -> str:

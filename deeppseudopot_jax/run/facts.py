@@ -19,7 +19,7 @@ from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import Bundle, MonteCarloOptions, SystemInput
 
 OUTPUTS_ONLY = (
-    "plot_every", "init_plot_every", "init_from", "n_q", "q_max", "n_r", "r_max",
+    "plot_every", "init_plot_every", "init_from", "movie", "n_q", "q_max", "n_r", "r_max",
     "log_memory", "log_runtime", "log_gradients", "init_log_gradients",
 )  # fmt: skip
 """Settings that change files and log alone, or name what has facts of its own."""

@@ -199,6 +199,11 @@ class Outputs:
         """<name>.npz."""
         tables.write_arrays(self.file(f"{name}.npz"), arrays)
 
+    @_by_first_process
+    def json(self, name: str, value: Mapping[str, Any]) -> None:
+        """<name>.json."""
+        tables.write_json(self.file(f"{name}.json"), value)
+
     def v_q(self, params: Parameters) -> np.ndarray:
         """v(q) in Ha Bohr^3 of every species on the grid `q`."""
         q = jnp.asarray(self.q, self.problem.dtype)

@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +24,7 @@ from rich.table import Column
 
 from deeppseudopot_jax.files.disk import append, writing
 from deeppseudopot_jax.run.compilation import counted
+from deeppseudopot_jax.run.timing import StageTime, measured
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
 _NOWHERE = Path(os.devnull)
@@ -35,7 +36,8 @@ _BAR = 30
 class Report:
     """Writes every line to the terminal and to a log file, or nowhere at all.
 
-    Each line is in the log file when it is complete, or not at all.
+    Each line is in the log file when it is complete, or not at all. `stages` has the times of the
+    parts of the run that have ended.
     """
 
     def __init__(self, log_file: Path | None, goes_on: bool = False) -> None:
@@ -53,6 +55,7 @@ class Report:
             self._file = self._path.open("ab" if goes_on else "wb", buffering=0)
         self._start = time.perf_counter()
         self._rehearsed: list[str] | None = None
+        self.stages: list[StageTime] = []
 
     def line(self, text: str) -> None:
         """One line (or several) for terminal and log."""
@@ -104,6 +107,10 @@ class Report:
             append(file, self._path.read_bytes()[size:] + lines, to_disk=True)
         with writing(self._path):
             self._file.truncate(size)
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """A part of the run, whose time and memory are noted in `stages` when it ends."""
+        return measured(name, self.stages)
 
     @contextmanager
     def first_time(self, what: str) -> Iterator[None]:

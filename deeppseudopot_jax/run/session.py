@@ -1,6 +1,5 @@
 """What the stages of a run share: its plan, outputs, log, and potentials with their bands."""
 
-import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from deeppseudopot_jax.run.compilation import Ahead
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.preparation import Prepared
 from deeppseudopot_jax.run.reporting import Report
+from deeppseudopot_jax.run.timing import host_peak
 from deeppseudopot_jax.types import Bundle, SystemInput
 
 
@@ -94,8 +94,7 @@ class Session:
         if settings.log_runtime:
             self.report.log(f"band structure: {time.perf_counter() - start:.2f} s")
         if settings.log_memory:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            self.report.log(f"peak memory so far: {peak:.0f} MB")
+            self.report.log(f"peak memory so far: {host_peak() / 2**20:.0f} MiB")
         return Solved(problem, params, found, carried)
 
     def terms(self, solved: Solved) -> Mapping[str, float]:

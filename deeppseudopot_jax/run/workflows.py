@@ -1,6 +1,6 @@
 """The two workflows: a whole run, and the evaluation of an initialised potential."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -34,11 +34,14 @@ from deeppseudopot_jax.run.stages.initial import (
     load,
     old_functional_form,
 )
+from deeppseudopot_jax.run.stages.movies import movies
 from deeppseudopot_jax.run.stages.report.making import at_the_end
 from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
+from deeppseudopot_jax.run.stages.timings import timings
 from deeppseudopot_jax.run.stages.training.resuming import check_training
 from deeppseudopot_jax.run.stages.training.stage import Fit, optimise
+from deeppseudopot_jax.run.timing import StageTime, measured
 from deeppseudopot_jax.types import Bundle
 
 _SHOWN = 5
@@ -82,7 +85,9 @@ def run(
     if resume:
         check_resumable(stages)
     needs = check_resources([stage.plan for stage in stages], precision)
-    tables = tables_of(bundle, precision)
+    times: list[StageTime] = []
+    with measured("tables", times):
+        tables = tables_of(bundle, precision)
     for later in stages[1:]:  # What does not fit must not be found after hours of the first one.
         prepare(later.plan, tables)
     notes = (*bundle.notes, *needs, *remarks(*(stage.plan for stage in stages)))
@@ -104,7 +109,7 @@ def run(
         # What an earlier run has left of later stages does not follow from this outcome.
         earlier = {later.folder: of_run for later in stages[number + 1 :]}
         earlier[stage.folder] = stage.goes_on_without if resume else of_run
-        with _session(prepared, stage.folder, painter, "run.log", earlier, resume) as session:
+        with _session(prepared, stage.folder, painter, "run", earlier, resume, times) as session:
             if resume and stage.goes_on_training:
                 session.report.rehearse()
             describe(session, notes, "\n".join(titles))
@@ -112,7 +117,7 @@ def run(
         outcome = outcome_of(stage.plan.bundle, prepared.problem, params)
         if is_first():
             stage.complete(outcome, precision)
-        notes, titles, resume = (), [], False
+        notes, titles, resume, times = (), [], False, []
 
 
 def evaluate(
@@ -138,17 +143,21 @@ def evaluate(
     check_supported(plan)
     check_initialised(plan)
     needs = check_resources([plan], precision)
-    prepared = prepare(plan, tables_of(plan.bundle, precision))
+    times: list[StageTime] = []
+    with measured("tables", times):
+        prepared = prepare(plan, tables_of(plan.bundle, precision))
     if taken is not None:
         check_same_potential(plan.bundle, prepared.problem, taken)
     earlier = {folder: of_evaluation}
-    with _session(prepared, folder, painter or Here(), "eval.log", earlier) as session:
+    with _session(prepared, folder, painter or Here(), "eval", earlier, times=times) as session:
         describe(session, (*plan.bundle.notes, *needs, *remarks(plan)))
+        stage = session.report.stage
         params = load(session)
-        with session.report.first_time("bands"):
+        with stage("bands"), session.report.first_time("bands"):
             solved = session.solved(params)
-        export(session, "eval", solved)
-        old_functional_form(session, solved)
+        with stage("export"):
+            export(session, "eval", solved)
+            old_functional_form(session, solved)
 
 
 @contextmanager
@@ -156,22 +165,34 @@ def _session(
     prepared: Prepared,
     folder: ResultsFolder,
     painter: Painter,
-    log_name: str,
+    purpose: str,
     earlier: Mapping[ResultsFolder, Callable[[str], bool]],
     goes_on: bool = False,
+    times: Iterable[StageTime] = (),
 ) -> Iterator[Session]:
     """Everything the stages need; whatever ends them is written to the log.
 
-    `earlier` are the names of files to remove, those of an earlier run, by their folder.
+    Args:
+        prepared: what is calculated.
+        folder: where files go.
+        painter: who draws the figures.
+        purpose: `run` or `eval`, which the log is named after.
+        earlier: names of files to remove, those of an earlier run, by their folder.
+        goes_on: whether the log goes on.
+        times: of what came before.
     """
     plan, problem, cost, runs = prepared
     wait_for_all("inputs and results folder are checked")
     removed = sum(where.clear(own) for where, own in earlier.items()) if is_first() else 0
-    report = Report(folder.file(log_name) if is_first() else None, goes_on)
+    report = Report(folder.file(f"{purpose}.log") if is_first() else None, goes_on)
+    report.stages.extend(times)
     outputs = Outputs(plan.bundle, problem, folder if is_first() else None, painter)
     try:
         session = Session(plan, problem, outputs, report, cost, runs)
         yield session
+        with report.stage("figures"):
+            painter.close()
+        timings(session, purpose)
         at_the_end(session)
         painter.close()
         if not goes_on:
@@ -192,27 +213,36 @@ def _session(
 def _carried_out(session: Session, resume_from: Path | None) -> Parameters:
     """Initialise, evaluate, optimise or sample, export; returns the final potential."""
     mode, outputs = session.plan.mode, session.outputs
-    start = initialise(session)
-    compile_ahead(session, start.params)
-    initial = baseline(session, start)
-    finish_ahead(session)
+    stage, spread = session.report.stage, None
+    with stage("initialisation"):
+        start = initialise(session)
+        compile_ahead(session, start.params)
+    with stage("initial bands"):
+        initial = baseline(session, start)
+        finish_ahead(session)
     if mode == "gradient":
-        if session.plan.members > 1:
-            fit = Fit(fit_ensemble(session, start, initial, resume_from))
-        else:
-            fit = optimise(session, initial, resume_from)
+        with stage("training"):
+            if session.plan.members > 1:
+                fit = Fit(fit_ensemble(session, start, initial, resume_from))
+            else:
+                fit = optimise(session, initial, resume_from)
         outputs.parameters("final", fit.solved.params, fit.optimizer_state)
-        spread = error_bars(session, fit.solved) if session.plan.settings.least_squares else None
-        export(session, "final", fit.solved, initial, spread)
-        return fit.solved.params
-    if mode == "monte_carlo":
-        best = sample(session, initial, resume_from)
-        outputs.parameters("final", best.params)
-        export(session, "final", best, initial)
-        return best.params
-    outputs.parameters("final", start.params)
-    export(session, "final", initial)
-    return start.params
+        if session.plan.settings.least_squares:
+            with stage("error bars"):
+                spread = error_bars(session, fit.solved)
+        found = fit.solved
+    elif mode == "monte_carlo":
+        with stage("Monte Carlo"):
+            found = sample(session, initial, resume_from)
+        outputs.parameters("final", found.params)
+    else:
+        found = initial
+        outputs.parameters("final", found.params)
+    with stage("export"):
+        export(session, "final", found, initial if session.plan.fits else None, spread)
+    with stage("movies"):
+        movies(session)
+    return found.params
 
 
 def _check_source(bundle: Bundle, folder: ResultsFolder) -> None:

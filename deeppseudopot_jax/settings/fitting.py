@@ -69,7 +69,7 @@ class Initialisation(KeyGroup):
     init_plot_every: PositiveInt | None = Field(None, alias="init_Zunger_plotEvery")
     """Epochs between two lines of the log of that fit; needed too."""
     init_log_gradients: bool = Field(False, alias="init_Zunger_printGrad")
-    """Tell the norms of the gradients of that fit."""
+    """Tell the norms of the gradients of that fit, layer by layer."""
     force_retrain: bool = Field(False, alias="force_retrain")
     """Fit the weights of init_PPmodel.pth to the curves again."""
 
@@ -104,7 +104,8 @@ class Training(KeyGroup):
     scheduler_step: PositiveInt | None = Field(None, alias="schedulerStep")
     """Epochs between two changes of the rate; needed by adam and sgd."""
     plot_every: PositiveInt | None = Field(None, alias="plotEvery")
-    """Epochs between two sets of files epoch_<N>_*; needed to train."""
+    """Epochs between two sets of files epoch_<N>_*, and iterations between two mc_iter_<n>_*;
+    needed to train."""
     patience: PositiveInt | None = Field(None, alias="patience")
     """Ends the training after so many epochs without a lower cost: of held-out data, if any."""
     ensemble_size: PositiveInt = Field(1, alias="ensemble_size")

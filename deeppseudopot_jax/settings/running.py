@@ -19,11 +19,11 @@ class Execution(KeyGroup):
     show_plots: bool = Field(False, alias="SHOWPLOTS")
     """Show figures in windows."""
     log_memory: bool = Field(False, alias="memory_flag")
-    """Tell the memory in use after every part of the run."""
+    """Tell the highest memory of host and device after every part of the run."""
     log_runtime: bool = Field(False, alias="runtime_flag")
-    """Tell the time of every part of the run and of every epoch."""
+    """Tell the time of every part of the run, compilation apart, and of every epoch."""
     log_gradients: bool = Field(False, alias="printGrad")
-    """Tell the norm of the gradient of every channel."""
+    """Tell the norm of the gradient of every channel, layer and species."""
 
 
 class Output(KeyGroup):
@@ -40,5 +40,7 @@ class Output(KeyGroup):
     """Points of the tables of v(q)."""
     n_r: GridSize = Field(2048, alias="nRGrid")
     """Points of the tables of v(r)."""
+    movie: bool = Field(True, alias="movie")
+    """Make movies of the bands and potentials that a fit writes on its way."""
     r_max: GridEnd = Field(25.0, alias="Rmax")
     """End in Bohr of the tables and figures of v(r)."""

@@ -69,7 +69,7 @@ class Descent:
         parts = self.cost, problem, frozen, state.trainable, states
         cost, values, gradient, norms, held_out = differentiated(*parts)
         found = Found(gradient, carried(states))
-        return StepInfo(cost, values, norms, fallbacks, missed, held_out), found
+        return StepInfo(cost, values, norms, fallbacks, missed, held_out, gradient), found
 
     def move(
         self, problem: Problem, frozen: Parameters, state: TrainingState, found: Found

@@ -58,6 +58,7 @@ class StepInfo(NamedTuple):
     `dense_fallbacks` counts the k-points that the iterative solver gave up, `missed_levels` tells
     that a spot check found a level missing, after which everything was solved from scratch.
     `held_out` is the `held_out_cost` of the same bands; it counts where something is held out.
+    `gradient` is that of `cost` in the trainable numbers, None where it is not told.
     """
 
     cost: Float[Array, ""]
@@ -66,6 +67,7 @@ class StepInfo(NamedTuple):
     dense_fallbacks: int
     missed_levels: bool
     held_out: Float[Array, ""]
+    gradient: dict | None = None
 
 
 class Optimiser(Protocol):

@@ -39,6 +39,7 @@ class Epoch:
     and `judged` what tells the best epoch: that cost if there is a patience with it, else `cost`.
     From `state` another training goes on with this very epoch, bit by bit; it holds all wave
     functions, so whoever keeps epochs had better leave it out.
+    `gradient` is that of the cost in the trainable numbers, None where the optimiser keeps it.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Epoch:
     held_out: float | None = None
     early_stopping: bool = False
     state: TrainingState | None = None
+    gradient: dict | None = None
 
     @property
     def judged(self) -> float:
@@ -118,6 +120,7 @@ def train(
             held_out=float(info.held_out) if problem.holds_out else None,
             early_stopping=settings.patience is not None,
             state=state,
+            gradient=None if info.gradient is None else local(info.gradient),
         )
         course = state.course.after(epoch.number, epoch.cost, epoch.judged)
         stopped = _why_stopped(epoch, settings.max_epochs, epoch.number - course.best >= patience)

@@ -33,13 +33,15 @@ class Curves(NamedTuple):
 class RegressionStage(NamedTuple):
     """Variables after `epoch` updates; cost and gradient norm of every epoch since the last stage.
 
-    A cost that is not finite means that the variables are of no use: the caller must look.
+    `gradient` is that of the last of them, in the weights. A cost that is not finite means that the
+    variables are of no use: the caller must look.
     """
 
     epoch: int
     costs: Float[Array, " epoch"]
     gradient_norms: Float[Array, " epoch"]
     variables: dict
+    gradient: dict
 
 
 def analytic_curves(q: Float[Array, " q"], v: Float[Array, "q species"]) -> Curves:
@@ -87,7 +89,7 @@ def _solved(model: NetworkModel, variables: dict, curves: Curves) -> RegressionS
         (cost, _), gradient = _cost_and_gradient(parameters, {}, model, curves, jax.random.key(0))
         costs.append(cost)
         norms.append(optax.tree.norm(gradient))
-    return RegressionStage(1, jnp.stack(costs), jnp.stack(norms), {"params": found})
+    return RegressionStage(1, jnp.stack(costs), jnp.stack(norms), {"params": found}, gradient)
 
 
 def fit_many(
@@ -129,20 +131,22 @@ class _Training(NamedTuple):
     keys: Key[Array, " epoch"]
     every: int
 
-    def begin(self, variables: dict) -> tuple[dict, optax.OptState]:
-        """What the updates carry along."""
-        return variables, self.optimizer.init(variables["params"])
+    def begin(self, variables: dict) -> tuple[dict, optax.OptState, dict]:
+        """What the updates carry along: variables, the optimiser's state, the last gradient."""
+        parameters = variables["params"]
+        return variables, self.optimizer.init(parameters), jax.tree.map(jnp.zeros_like, parameters)
 
     def update(self, carry: tuple, key: Array) -> tuple[tuple, tuple[Array, Array]]:
         """One epoch; also its cost and gradient norm."""
-        variables, state = carry
+        variables, state, _ = carry
         rest = {name: value for name, value in variables.items() if name != "params"}
         (value, updated), gradient = _cost_and_gradient(
             variables["params"], rest, self.model, self.curves, key
         )
         updates, state = self.optimizer.update(gradient, state, variables["params"])
         parameters = optax.apply_updates(variables["params"], updates)
-        return ({**updated, "params": parameters}, state), (value, optax.tree.norm(gradient))
+        moved = {**updated, "params": parameters}
+        return (moved, state, gradient), (value, optax.tree.norm(gradient))
 
 
 def _training_of(model: NetworkModel, curves: Curves, settings: Settings) -> _Training:
@@ -164,4 +168,5 @@ def _trained(fit: _Training, variables: dict) -> Iterator[RegressionStage]:
     carry = fit.begin(variables)
     for start in range(0, len(fit.keys), fit.every):
         carry, (costs, norms) = run(carry, fit.keys[start : start + fit.every])
-        yield RegressionStage(start + len(costs), costs, norms, carry[0])
+        variables, _, gradient = carry
+        yield RegressionStage(start + len(costs), costs, norms, variables, gradient)

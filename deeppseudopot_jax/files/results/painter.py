@@ -13,11 +13,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 _FIGURES = "deeppseudopot_jax.files.results.figures"
 _WORKER = "deeppseudopot_jax.files.results.painting"
 
+_ONE_AT_A_TIME = Lock()
+"""Threads of a process share matplotlib's settings."""
 _NICENESS = 10
 """The calculation comes first: figures may wait for a core that has nothing else to do."""
 
@@ -60,9 +63,10 @@ class Here:
     def paint(self, drawing: Drawing) -> None:
         """Return when the files are there."""
         figures = import_module(drawing.module)
-        figure = getattr(figures, drawing.figure)(*drawing.arguments)
-        for path in drawing.paths:
-            figures.save(figure, path)
+        with _ONE_AT_A_TIME:
+            figure = getattr(figures, drawing.figure)(*drawing.arguments)
+            for path in drawing.paths:
+                figures.save(figure, path)
 
     def make(self, drawing: Drawing) -> None:
         """The same."""
@@ -78,27 +82,37 @@ class Here:
 class Beside:
     """Draws in a process of its own, which begins with the first drawing.
 
-    Where that process cannot be had, or ends, drawings are made here instead.
+    Where that process cannot be had, or ends, drawings are made here instead; and here too, by
+    turns, while somebody waits for the last of them.
     """
 
     def __init__(self) -> None:
         """Nothing is started yet."""
         self._queue = ThreadPoolExecutor(1, "painter")
         self._drawn: list[Future] = []
+        self._waiting: list[tuple[Drawing, Future]] = []
         self._process: subprocess.Popen | None = None
 
     def paint(self, drawing: Drawing) -> None:
         """Take note of a drawing, whose arguments must not change any more."""
-        self._drawn.append(self._queue.submit(self._paint, drawing))
+        future = self._queue.submit(self._paint, drawing)
+        self._drawn.append(future)
+        self._waiting = [each for each in self._waiting if not each[1].done()]
+        self._waiting.append((drawing, future))
 
     def make(self, drawing: Drawing) -> None:
         """Draw it behind those that are waiting, by the same process."""
         self._queue.submit(self._paint, drawing).result()
 
     def close(self) -> None:
-        """Wait for all drawings; raises the first error of them."""
+        """Make or wait for all drawings; raises the first error of those made beside, or here."""
+        late = (drawing for drawing, future in reversed(self._waiting) if future.cancel())
+        errors = [error for error in map(_error_of, late) if error is not None]
         for future in self._finish():
-            future.result()
+            if not future.cancelled():
+                future.result()
+        if errors:
+            raise errors[0]
 
     def drop(self) -> None:
         """Forget all drawings but the one under way."""
@@ -106,7 +120,7 @@ class Beside:
 
     def _finish(self, cancel: bool = False) -> list[Future]:
         """End the queue, and begin another one."""
-        drawn, self._drawn = self._drawn, []
+        drawn, self._drawn, self._waiting = self._drawn, [], []
         self._queue.shutdown(wait=True, cancel_futures=cancel)
         self._queue = ThreadPoolExecutor(1, "painter")
         self._end()
@@ -141,6 +155,15 @@ class Beside:
         questions.flush()
         error: Exception | None = pickle.load(answers)
         return error
+
+
+def _error_of(drawing: Drawing) -> Exception | None:
+    """What goes wrong when a drawing is made here."""
+    try:
+        Here().paint(drawing)
+    except Exception as error:
+        return error
+    return None
 
 
 def _started() -> subprocess.Popen:

@@ -3,8 +3,10 @@
 Every file appears complete or not at all. Text after `#` is a comment, as in the inputs.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -97,6 +99,11 @@ def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:
     # An open file, because NumPy would append .npz to the temporary name.
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def write_json(path: Path | str, value: Mapping[str, Any]) -> None:
+    """*.json: texts, numbers, lists and mappings of these by name, for programs to read."""
+    _write(path, [json.dumps(value, indent=2, allow_nan=False)])
 
 
 def write_coefficients(path: Path | str, coefficients: Float[np.ndarray, "9"]) -> None:

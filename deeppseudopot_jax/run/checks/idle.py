@@ -252,6 +252,10 @@ _NO_COEFFICIENT_MOVES = _first(_NO_MONTE_CARLO, _network)
 _SEVERAL_REPLICAS = _needs(lambda p: p.settings.mc_replicas > 1, "mc_replicas is 1")
 _TEMPERING = _first(_NO_MONTE_CARLO, _SEVERAL_REPLICAS)
 _FIT = _needs(lambda p: p.fits, "nothing is fitted that could be validated")
+_ON_THE_WAY = _first(
+    _needs(lambda p: p.fits, "nothing is fitted"),
+    _needs(_single_fit, "an ensemble writes no files on its way"),
+)
 _COST = _needs(lambda p: p.has_references, "there is no reference")
 _TAIL = _needs(lambda p: p.settings.tail_strength > 0, "penalize_lambda is not positive")
 _MAGNITUDE = _needs(
@@ -299,7 +303,8 @@ WHY_IDLE: dict[str, Reason] = {
     "force_retrain": _switch("force_retrain", _force_retrain),
     **dict.fromkeys(("stages", "max_epochs", "init_from"), _acts),
     "optimizer": _TRAINING,
-    "plot_every": _first(_TRAINING, _needs(_single_fit, "an ensemble writes no files on its way")),
+    "plot_every": _ON_THE_WAY,
+    "movie": _switch("movie", _ON_THE_WAY),
     "patience": _first(
         _TRAINING,
         _needs(

@@ -15,6 +15,7 @@ from deeppseudopot_jax.problem import local_model, with_local
 from deeppseudopot_jax.run.checks.plan import Start
 from deeppseudopot_jax.run.outputs import PDF, PDF_AND_PNG
 from deeppseudopot_jax.run.session import Session, Solved
+from deeppseudopot_jax.run.stages.gradients import norms_line
 from deeppseudopot_jax.training.regression import Curves, analytic_curves, fit_curves
 
 _FIT_POINTS = 2001
@@ -78,7 +79,9 @@ def initialise(session: Session) -> Initial:
             costs += [(len(costs) + i, float(cost)) for i, cost in enumerate(found)]
             params = params.updated({"local": stage.variables})
             if settings.init_log_gradients:
-                report.log(f"initial fit: gradient norm {float(stage.gradient_norms[-1]):.3e}")
+                total = float(stage.gradient_norms[-1])
+                report.log(f"initial fit, epoch {stage.epoch}: gradient norm {total:.3e}")
+                report.log(norms_line(session.problem, {"local": stage.gradient}))
             _initial_potential_figure(session, Initial(params, target))
             counter.update(stage.epoch, f"cost {found[-1]:.3e}")
     outputs.table("init_train_cost", costs, ("epoch", "cost"))

@@ -30,13 +30,17 @@ class Coordinates:
 
     def moved(self, trainable: dict, step: Float[Array, " coordinate"]) -> dict:
         """The trainable numbers after a step."""
-        template, unravel = self._flat_zeros(trainable)
-        change = unravel(step.astype(template.dtype))
-        if self.neutral is not None:
-            change = {**change, _LONG_RANGE: self.neutral @ change[_LONG_RANGE]}
         flat, back = ravel_pytree(trainable)
-        moved: dict = back(flat + ravel_pytree(change)[0])
+        moved: dict = back(flat + ravel_pytree(self.unfolded(trainable, step))[0])
         return moved
+
+    def unfolded(self, trainable: dict, flat: Float[Array, " coordinate"]) -> dict:
+        """A vector, such as a step or a gradient, in the form of the trainable numbers."""
+        template, unravel = self._flat_zeros(trainable)
+        unfolded: dict = unravel(flat.astype(template.dtype))
+        if self.neutral is not None:
+            unfolded = {**unfolded, _LONG_RANGE: self.neutral @ unfolded[_LONG_RANGE]}
+        return unfolded
 
     def values(self, trainable: dict) -> Float[Array, " coordinate"]:
         """Where the trainable numbers stand, for their size alone."""

@@ -92,8 +92,9 @@ class LevenbergMarquardt:
         norms = {name: 2.0 * jnp.linalg.norm(slope) for name, slope in slopes.items()}
         total = values.sum()
         info = StepInfo(
-            total, values, norms, evaluation.dense_fallbacks, evaluation.missed_levels, held_out
-        )
+            total, values, norms, evaluation.dense_fallbacks, evaluation.missed_levels, held_out,
+            self.coordinates.unfolded(state.trainable, 2.0 * near.gradient),
+        )  # fmt: skip
         scales = self.coordinates.scales(state.trainable, near.column_norms)
         damping = state.optimizer_state.with_scales(scales)
         return info, Found(total, near, damping, evaluation.states)

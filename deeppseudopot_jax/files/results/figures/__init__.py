@@ -1,4 +1,6 @@
-"""Figures of bands, potentials, costs and walks; only the modules in here know matplotlib.
+"""Figures of bands, potentials, costs and walks, and pictures of movies.
+
+Only the modules in here know matplotlib.
 
 Figures are plain objects, unknown to pyplot: they vanish with their last reference, and drawing
 needs no display.
@@ -13,6 +15,7 @@ from deeppseudopot_jax.files.results.figures.monte_carlo import (
     monte_carlo_figure,
     temperature_walk_figure,
 )
+from deeppseudopot_jax.files.results.figures.movies import band_movie, potential_movie
 from deeppseudopot_jax.files.results.figures.potentials import (
     form_factor_panel,
     potential_figure,
@@ -29,12 +32,14 @@ __all__ = [
     "PotentialPlot",
     "band_error_figure",
     "band_figure",
+    "band_movie",
     "band_panel",
     "cost_figure",
     "form_factor_panel",
     "inline_svg",
     "monte_carlo_figure",
     "potential_figure",
+    "potential_movie",
     "real_space_panel",
     "residual_figure",
     "save",

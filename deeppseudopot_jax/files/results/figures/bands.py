@@ -81,11 +81,11 @@ def band_panel(system: BandPlot, zoom: bool) -> Figure:
 def _draw_panel(axes: Axes, system: BandPlot, zoom: bool, styles: Mapping[str, LineStyle]) -> None:
     path = k_path(system.k_points, system.lattice)
     draw_path(axes, path)
-    _draw_reference(axes, system, path)
-    _draw_curves(axes, system, path, styles)
+    draw_reference(axes, system, path)
+    draw_curves(axes, system, path, styles)
     axes.set_ylim(*system.window(zoom))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10]))
-    axes.set_title(_deviations(system, zoom), loc="right", fontsize=7)
+    axes.set_title(deviations(system, zoom), loc="right", fontsize=7)
 
 
 def draw_path(axes: Axes, path: KPath) -> None:
@@ -106,7 +106,8 @@ def draw_path(axes: Axes, path: KPath) -> None:
     zero_line(axes)
 
 
-def _draw_reference(axes: Axes, system: BandPlot, path: KPath) -> None:
+def draw_reference(axes: Axes, system: BandPlot, path: KPath) -> None:
+    """The reference levels, those of each kind with a sign of their own."""
     if system.reference is None:
         return
     size = _MARKER_SIZE * float(np.sqrt(min(1.0, _ROOMY / len(path.position))))
@@ -115,9 +116,8 @@ def _draw_reference(axes: Axes, system: BandPlot, path: KPath) -> None:
         axes.plot(path.position, levels, **_open_signs(kind, size))
 
 
-def _draw_curves(
-    axes: Axes, system: BandPlot, path: KPath, styles: Mapping[str, LineStyle]
-) -> None:
+def draw_curves(axes: Axes, system: BandPlot, path: KPath, styles: Mapping[str, LineStyle]) -> None:
+    """All curves of a system over the path of its k-points."""
     position = np.insert(path.position, path.breaks, np.nan)
     for name, bands in system.curves.items():
         levels = bands - system.zero
@@ -133,7 +133,8 @@ def _draw_curves(
             axes.plot(path.position[path.alone], levels[path.alone], "_", color=color, ms=8)
 
 
-def _deviations(system: BandPlot, zoom: bool) -> str:
+def deviations(system: BandPlot, zoom: bool) -> str:
+    """How far each curve is from the reference levels that a panel shows, a line each."""
     lines = []
     for name in system.curves:
         found = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -106,10 +107,15 @@ def _handles(species: Sequence[str], plots: Sequence[PotentialPlot]) -> list[Lin
 
 def _draw(axes: Axes, x: np.ndarray, values: Sequence[np.ndarray]) -> None:
     for v, dashes in zip(values, cycle(DASHES), strict=False):
-        for column, color in zip(v.T, cycle(COLORS), strict=False):
-            axes.plot(x, column, color=color, linestyle=dashes)
+        draw_species(axes, x, v, dashes)
     zero_line(axes)
-    _frame(axes, x, np.hstack(values))
+    frame_around(axes, x, values)
+
+
+def draw_species(axes: Axes, x: np.ndarray, values: np.ndarray, dashes: Any = DASHES[0]) -> None:
+    """One curve per species, in its colour."""
+    for column, color in zip(values.T, cycle(COLORS), strict=False):
+        axes.plot(x, column, color=color, linestyle=dashes)
 
 
 def _shade(axes: Axes, x: np.ndarray, values: np.ndarray, sigmas: np.ndarray) -> None:
@@ -117,8 +123,9 @@ def _shade(axes: Axes, x: np.ndarray, values: np.ndarray, sigmas: np.ndarray) ->
         shaded(axes, x, column, sigma, color)
 
 
-def _frame(axes: Axes, x: np.ndarray, values: np.ndarray) -> None:
-    """Limits that show all of `values` but a pole at 0, and x as far as they are visible."""
+def frame_around(axes: Axes, x: np.ndarray, curves: Sequence[np.ndarray]) -> None:
+    """Limits that show all of `curves` but a pole at 0, and x as far as they are visible."""
+    values = np.hstack(curves)
     size = np.abs(np.where(np.isfinite(values), values, 0.0)).max(axis=1)
     regular = x >= min(_NEAR_ZERO, x[-1])
     if size.max() <= _POLE * size[regular].max():

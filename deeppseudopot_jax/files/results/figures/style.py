@@ -98,8 +98,12 @@ def zero_line(axes: Axes) -> None:
 
 @styled
 def save(figure: Figure, path: Path | str) -> None:
-    """Write a figure in the format its suffix names; the file appears complete or not at all."""
+    """Write a figure in the format its suffix names; the file appears complete or not at all.
+
+    Its layout is made for the first file, and stays.
+    """
     with atomic_path(path) as temporary:
         # Without the date, equal results give equal files.
         dates = {"CreationDate": None} if temporary.suffix == ".pdf" else None
         figure.savefig(temporary, metadata=dates)
+        figure.set_layout_engine("none")

@@ -21,6 +21,7 @@ from deeppseudopot_jax.run.outputs import PDF_AND_PNG
 from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.sampling.files import files_of
+from deeppseudopot_jax.run.stages.sampling.frames import Frames
 from deeppseudopot_jax.run.stages.sampling.rows import RowMaker, Rows
 
 _STEPS_PER_CHUNK = 50
@@ -75,7 +76,7 @@ class _Run:
         """All steps; whatever ends them, what was found so far is in the results folder."""
         progress = self._begun(start, resume_from)
         try:
-            self._advance(progress)
+            self._advance(progress, start)
         except BaseException as error:  # Ctrl-C too
             with uninterrupted(), suppress(ResultsError):  # there is an error to tell already
                 kept = self._saved(progress)
@@ -132,9 +133,10 @@ class _Run:
         others = "".join(f", {name}" for name in self._chain.cost.names[1:])
         return f" (mean squares of {of}{others})"
 
-    def _advance(self, progress: _Progress) -> None:
+    def _advance(self, progress: _Progress, start: Solved) -> None:
         """Chunk after chunk; rows and checkpoints are written now and then, and at the end."""
         plan, report, maker = self._chain.plan, self._session.report, progress.maker
+        frames = Frames(self._session, self._prefix, start, plan.n_steps)
         last_rows, last_checkpoint = time.monotonic(), -math.inf
         done = int(progress.running.state.step)
         with report.progress("Monte Carlo", plan.n_steps) as counter:
@@ -153,6 +155,7 @@ class _Run:
                     if now - last_checkpoint > _SECONDS_BETWEEN_CHECKPOINTS:
                         self._checkpoint(progress)
                         last_checkpoint = now
+                frames.after(moved, n_steps)
                 done += n_steps
                 counter.update(done, f"lowest cost {maker.lowest:.6g} eV^2")
         with uninterrupted():

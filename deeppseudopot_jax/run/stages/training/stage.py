@@ -17,6 +17,7 @@ from deeppseudopot_jax.run.outputs import PDF_AND_PNG
 from deeppseudopot_jax.run.session import Session, Solved, spelled
 from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.describe import describe_fit
+from deeppseudopot_jax.run.stages.gradients import norms_line
 from deeppseudopot_jax.run.stages.training.progress import Progress
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.adam_state import replace_adam_moments
@@ -86,6 +87,8 @@ def _run_epochs(session: Session, epochs: Iterator[Epoch], progress: Progress) -
             with uninterrupted():
                 progress.add(epoch)
             report.log(_log_line(epoch, seconds, settings))
+            if settings.log_gradients and epoch.gradient is not None:
+                report.log(norms_line(session.problem, epoch.gradient))
             if epoch.failed:
                 raise NumericalError(f"epoch {epoch.number}: {epoch.stopped}")
             shown = settings.plot_every and epoch.number and epoch.number % settings.plot_every == 0
