@@ -46,10 +46,10 @@ def layer(module: str) -> int:
     return LAYER_OF[module.split(".")[0]]
 
 
-def imports(module: str) -> set[str]:
-    """Absolute names of all that a module imports, also inside functions."""
+def imports(module: str, at_once: bool = False) -> set[str]:
+    """Absolute names of all that a module imports; also inside functions, if not `at_once`."""
     found = set()
-    for node in ast.walk(TREES[module]):
+    for node in TREES[module].body if at_once else ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -60,9 +60,9 @@ def imports(module: str) -> set[str]:
     return found
 
 
-def own_imports(module: str) -> set[str]:
+def own_imports(module: str, at_once: bool = False) -> set[str]:
     """The modules of this package among the imports, without the package's name."""
-    names = (name for name in imports(module) if name.split(".")[0] == PACKAGE.name)
+    names = (name for name in imports(module, at_once) if name.split(".")[0] == PACKAGE.name)
     return {name.removeprefix(PACKAGE.name).lstrip(".") for name in names}
 
 
@@ -108,7 +108,7 @@ def test_what_draws_is_imported_when_something_is_drawn():
         module: needed
         for module in TREES
         if not module.startswith(slow)
-        and (needed := {name for name in own_imports(module) if name.startswith(slow)})
+        and (needed := {name for name in own_imports(module, True) if name.startswith(slow)})
     }
     assert users == {}
     makers = {module for module in TREES if "jinja2" in imports(module)}

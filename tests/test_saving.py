@@ -18,8 +18,9 @@ from deeppseudopot_jax.montecarlo.chain import Chain
 from deeppseudopot_jax.run import file_names
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.signals import Terminated, signals_raised
-from deeppseudopot_jax.run.stages import ensemble, pace
+from deeppseudopot_jax.run.stages import pace
 from deeppseudopot_jax.run.stages.sampling import stage
+from deeppseudopot_jax.run.stages.training import ensemble
 from deeppseudopot_jax.run.stages.training import stage as training
 from deeppseudopot_jax.run.workflows import run
 

@@ -15,8 +15,8 @@ from same_files import told
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.signals import Terminated, signals_raised
-from deeppseudopot_jax.run.stages import ensemble, pace
-from deeppseudopot_jax.run.stages.training import progress, stage
+from deeppseudopot_jax.run.stages import pace
+from deeppseudopot_jax.run.stages.training import ensemble, progress, stage
 from deeppseudopot_jax.run.workflows import run
 
 GRIDS = "nSystem = 1\nnQGrid = 16\nnRGrid = 8\nSObool = 1\ntrainSO = 1\n"

@@ -25,7 +25,6 @@ from deeppseudopot_jax.run.session import Session
 from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.ahead import compile_ahead, finish_ahead
 from deeppseudopot_jax.run.stages.describe import describe
-from deeppseudopot_jax.run.stages.ensemble import fit_ensemble
 from deeppseudopot_jax.run.stages.error_bars import error_bars
 from deeppseudopot_jax.run.stages.export import export
 from deeppseudopot_jax.run.stages.initial import (
@@ -39,6 +38,7 @@ from deeppseudopot_jax.run.stages.report.making import at_the_end
 from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
 from deeppseudopot_jax.run.stages.timings import timings
+from deeppseudopot_jax.run.stages.training.ensemble import fit_ensemble
 from deeppseudopot_jax.run.stages.training.resuming import check_training
 from deeppseudopot_jax.run.stages.training.stage import Fit, optimise
 from deeppseudopot_jax.run.timing import StageTime, measured

@@ -5,8 +5,8 @@ from pathlib import Path
 from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.preparation import Prepared
-from deeppseudopot_jax.run.stages.ensemble import check_ensemble
 from deeppseudopot_jax.run.stages.training.checkpoint import check_log, checkpoint_file
+from deeppseudopot_jax.run.stages.training.ensemble import check_ensemble
 from deeppseudopot_jax.run.stages.training.tables import CostTables
 
 
