@@ -131,6 +131,7 @@ def _same_archives(one: Path, two: Path) -> None:
 KINDS: dict[str, Callable[[Path, Path], None]] = {
     ".dat": _same_tables,
     ".par": _same_tables,
+    ".json": _same_tables,
     ".log": _same_logs,
     ".png": _same_images,
     ".pdf": _same_drawings,

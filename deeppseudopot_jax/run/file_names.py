@@ -13,11 +13,11 @@ _RUN = re.compile(
     r"run\.log|handed_over\.npz|basisStates_\d+\.dat"
     rf"|(oldFunc|initZunger|epoch_\d+|final|member_\d+|ensemble|{_CHAIN}best)_{_OF_STAGE}"
     r"|init_train_cost\.(dat|pdf)|final_(training|validation)_cost\.dat|final_train_cost\.pdf"
-    r"|final_observables\.dat|final_covariance\.npz|ensemble\.(dat|npz)"
+    r"|final_observables\.(dat|json)|final_covariance\.npz|ensemble\.(dat|npz)"
     rf"|{_CHAIN}({_GROWING}|final_mc_(cost|replicas)\.(pdf|png))"
 )
 _CONTINUED = re.compile(rf"{_CHAIN}({_GROWING}|best_({_POTENTIAL}))")
-_EVALUATION = re.compile(rf"eval\.log|eval_{_OF_STAGE}")
+_EVALUATION = re.compile(rf"eval\.log|eval_({_OF_STAGE}|observables\.(dat|json))")
 
 
 def of_run(name: str) -> bool:
