@@ -171,6 +171,9 @@ def test_a8_acts_where_deformation_potentials_are_fitted_with_the_strain_channel
     assert plan_of(fitted).trained_channels == ("local", "strain")
     without = made(system=system, **TRAINING, train_strain=True)
     assert about(without, "trainStrain") == about(without, "a8") == "strainBool is 0."
+    told = made(system={"deformation_targets": (row,)}, **TRAINING, strain=True, train_strain=True)
+    assert not any(about(told, key) for key in ("strainBool", "a8", "expDefPot_0.par"))
+    assert "undeformed" in about(told, "trainStrain")
 
 
 def test_neutrality_can_leave_no_long_range_to_train():

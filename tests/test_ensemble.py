@@ -1,5 +1,6 @@
 """Ensembles: every member is the fit that it would be alone, whatever becomes of the others."""
 
+import json
 from dataclasses import replace
 
 import bundle_samples
@@ -98,6 +99,10 @@ def test_a_run_writes_every_member_and_their_spread(tmp_path, fit):
         assert {f"member_{i}_PPmodel.pth", f"member_{i}_BS_sys0.dat"} <= names
     assert {"ensemble.npz", "ensemble_plotBS.pdf", "ensemble_plotPP.pdf"} <= names
     assert {"final_covariance.npz", "final_observables.dat", "best_PPmodel.pth"} <= names
+    (system,) = json.loads((tmp_path / "results" / "final_observables.json").read_text())["systems"]
+    sigmas = {one["name"]: one["sigma"] for one in system["observables"]}
+    assert sigmas["gap"] > 0.0 and sigmas["hole mass"] > 0.0
+    assert sigmas["hole principal mass 1"] is None
     best = int(table[np.argmin(table[:, 2]), 0])
     weights = [
         read_state_dict(tmp_path / "results" / f"{name}_PPmodel.pth")

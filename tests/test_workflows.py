@@ -108,6 +108,7 @@ def test_a_network_run_writes_every_file_of_its_stages(network):
         "init_train_cost.dat", "init_train_cost.pdf", "final_training_cost.dat",
         "final_validation_cost.dat", "final_train_cost.pdf", "training_checkpoint.npz",
         "best_PPmodel.pth", "best_AdamState.pth", "run_timings.json",
+        "final_observables.dat", "final_observables.json",
         *(name.format("initZunger") for name in initial | potentials),
         *(name.format("epoch_2") for name in epoch),
         *(name.format("final") for name in epoch | potentials),
@@ -319,6 +320,7 @@ def test_eval_agrees_with_run_on_a_folder_prepared_for_training(inputs, tmp_path
         "eval.log", "eval_timings.json", "eval_BS_sys0.dat", "eval_plotBS.pdf", "eval_plotBS.png",
         "eval_plotPP.pdf", "eval_plotPP.png", "eval_pot_Zn.dat", "eval_pot_S.dat",
         "eval_qSpace_pot.dat", "oldFunc_BS_sys0.dat", "oldFunc_plotBS.pdf", "report.html",
+        "eval_observables.dat", "eval_observables.json",
     }  # fmt: skip
     final = np.loadtxt(network.results / "final_BS_sys0.dat")
     assert np.array_equal(np.loadtxt(tmp_path / "eval" / "eval_BS_sys0.dat")[:2, 1:], final[:, 1:])

@@ -10,18 +10,16 @@ from jaxtyping import Array, Bool, Float
 from deeppseudopot_jax.costs.interface import Evaluated, Needs, joined
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.observables.couplings import (
-    EDGES,
     CouplingTables,
     coupling_failures,
     coupling_tables,
     couplings,
+    given_couplings,
 )
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record, static
 from deeppseudopot_jax.types import Bundle, SystemInput
-
-_AXES = "xyz"
 
 Weighting = Callable[[SystemInput, np.ndarray], float]
 """A factor on the squares of a system's couplings, from those that are given."""
@@ -99,11 +97,7 @@ def _coupling_fit(
     q_points, q_weights = system.q_points, system.q_weights
     if q_points is None or q_weights is None:
         raise InputError(f"expCoupling_{system.index}.par needs qpoints_{system.index}.par")
-    shape = (len(q_points), len(EDGES), len(system.crystal.symbols), 3)
-    values, given = np.zeros(shape), np.zeros(shape, bool)
-    for target in system.coupling_targets:
-        place = EDGES.index(target.band), target.atom, _AXES.index(target.axis)
-        values[:, *place], given[:, *place] = np.abs(target.values), True
+    values, given = given_couplings(system)
     weights = np.where(given, weighting(system, given) * q_weights[:, None, None, None], 0.0)
     return CouplingFit(
         coupling_tables(problem, bundle.settings, system, q_points),

@@ -206,6 +206,22 @@ def couplings(
     return HARTREE_IN_EV * found
 
 
+def given_couplings(
+    system: SystemInput,
+) -> tuple[Float[np.ndarray, "q edge atom 3"], Bool[np.ndarray, "q edge atom 3"]]:
+    """The |couplings| (eV/Bohr) of the expCoupling files of a system, and which of them are given.
+
+    The system needs its q-points.
+    """
+    n_q = 0 if system.q_points is None else len(system.q_points)
+    shape = (n_q, len(EDGES), len(system.crystal.symbols), 3)
+    values, given = np.zeros(shape), np.zeros(shape, bool)
+    for target in system.coupling_targets:
+        place = EDGES.index(target.band), target.atom, "xyz".index(target.axis)
+        values[:, *place], given[:, *place] = np.abs(target.values), True
+    return values, given
+
+
 def coupling_failures(problem: Problem, params: Parameters, tables: CouplingTables) -> list[str]:
     """Why couplings, or their derivatives, are not finite: at which point, which band edge."""
 

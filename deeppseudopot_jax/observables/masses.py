@@ -2,21 +2,24 @@
 
 import operator
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from deeppseudopot_jax.arguments import checked, is_traced, positive
+from deeppseudopot_jax.eigensolvers.interface import Solver
 from deeppseudopot_jax.eigensolvers.response import (
     DEGENERATE,
+    REACH,
     Multiplet,
     first_columns,
     resolve,
     respond,
     window_size,
 )
-from deeppseudopot_jax.hamiltonian.assemble import build_field, hamiltonian_at
+from deeppseudopot_jax.hamiltonian.assemble import AtK, build_field, hamiltonian_at
 from deeppseudopot_jax.numerics import scaled
 from deeppseudopot_jax.observables.arguments import (
     a_k_point,
@@ -124,35 +127,86 @@ def _curvatures(
     field = build_field(points.tables, problem.channels, params)
     point = point_at(points, problem.channels, field, 0)
     levels = tuple(band * points.tables.n_spin // 2 for band in bands)
-    size = window_size(levels, group.n_levels, points.tables.dimension)
-    resolved = resolve(problem.solver, size, levels, tolerance, hamiltonian_at, point)
     direction = jnp.asarray(direction, problem.dtype)
-    unit = direction / jnp.linalg.norm(direction)
-    fractional = unit @ jnp.linalg.inv(field.reciprocal_lattice)
+    unit = (direction / jnp.linalg.norm(direction))[None]
+    itself = jnp.ones((1, 1), problem.dtype)
+    return curvatures_of_levels(
+        problem.solver, group.n_levels, levels, point, unit, itself, tolerance
+    )[0]
 
-    def product(distance: Array, psi: Array) -> Array:
-        moved = point._replace(k_point=point.k_point + distance * fractional)
-        return hamiltonian_at(moved).apply(psi)
 
-    def curvature(arguments: tuple[Multiplet, Array]) -> Array:
-        multiplet, column = arguments
-        psi = multiplet.vectors
-        zero, one = jnp.zeros((), problem.dtype), jnp.ones((), problem.dtype)
+def curvatures_of_levels(
+    solver: Solver,
+    n_levels: int,
+    levels: tuple[int, ...],
+    point: AtK,
+    axes: Float[Array, "axis 3"],
+    directions: Float[Array, "direction axis"],
+    tolerance: float = DEGENERATE,
+    width: int = 2 * REACH + 1,
+) -> Float[Array, "direction level"]:
+    """`curvatures` of levels along several directions, from one solve and one response per axis.
 
-        def first(distance: Array) -> Array:
-            return jax.jvp(lambda t: product(t, psi), (distance,), (one,))[1]
-
-        velocity, second = jax.jvp(first, (zero,), (one,))
-        change = respond(hamiltonian_at(point), multiplet, resolved.window, velocity)
-        slopes = psi.conj().T @ velocity
-        matrix = psi.conj().T @ second + 2.0 * velocity.conj().T @ change
-        matrix = 0.5 * (matrix + matrix.conj().T)
-        before = jnp.arange(psi.shape[1]) < column
-        place = jnp.sum(jnp.where(before, multiplet.members, 0.0))
-        return _second_order(slopes, matrix, multiplet.members, place.astype(jnp.int32))
-
+    Args:
+        solver: the eigensolver (static).
+        n_levels: that are solved for at least (static).
+        levels: indices of the levels (static).
+        point: what H at the k-point is made of.
+        axes: unit vectors whose responses are solved for.
+        directions: combinations of the axes, unit vectors too.
+        tolerance: levels closer than this (Ha) are degenerate (static).
+        width: states of the largest multiplet that is looked at (static); NaN for larger ones.
+    """
+    size = window_size(levels, n_levels, point.tables.dimension)
+    resolved = resolve(solver, size, levels, tolerance, hamiltonian_at, point)
     columns = jnp.asarray(levels) - jnp.asarray(first_columns(levels, size))
-    return jax.lax.map(curvature, (resolved.multiplets, columns))
+    zero, one = (jnp.asarray(x, point.k_point.dtype) for x in (0.0, 1.0))
+    to_fractions = jnp.linalg.inv(point.field.reciprocal_lattice)
+
+    def of_level(arguments: tuple[Multiplet, Array]) -> Array:
+        whole, column = arguments
+        before = jnp.arange(whole.members.shape[0]) < column
+        place = jnp.sum(jnp.where(before, whole.members, 0.0)).astype(jnp.int32)
+        multiplet = _packed(whole, width)
+        psi = multiplet.vectors
+
+        def moved(distance: Array, direction: Array) -> Array:
+            k_point = point.k_point + distance * (direction @ to_fractions)
+            return hamiltonian_at(point._replace(k_point=k_point)).apply(psi)
+
+        def velocity(distance: Array, direction: Array) -> Array:
+            return jax.jvp(lambda t: moved(t, direction), (distance,), (one,))[1]
+
+        def along_axis(axis: Array) -> tuple[Array, Array]:
+            perturbed = velocity(zero, axis)
+            change = respond(hamiltonian_at(point), multiplet, resolved.window, perturbed)
+            return perturbed, change
+
+        responses = jax.lax.map(along_axis, axes)
+
+        def along(direction: Array) -> Array:
+            perturbed, change = (
+                jnp.tensordot(direction.astype(leaf.dtype), leaf, 1) for leaf in responses
+            )
+            at_zero = partial(velocity, direction=direction @ axes)
+            second = jax.jvp(at_zero, (zero,), (one,))[1]
+            matrix = psi.conj().T @ second + 2.0 * perturbed.conj().T @ change
+            matrix = 0.5 * (matrix + matrix.conj().T)
+            return _second_order(psi.conj().T @ perturbed, matrix, multiplet.members, place)
+
+        return jax.lax.map(along, directions)
+
+    return jax.lax.map(of_level, (resolved.multiplets, columns)).T
+
+
+def _packed(multiplet: Multiplet, width: int) -> Multiplet:
+    """The same with its members in the first columns, `width` of them; NaN if it has more."""
+    if width >= multiplet.members.shape[0]:
+        return multiplet
+    chosen = jnp.argsort(-multiplet.members, stable=True)[:width]
+    complete = jnp.sum(multiplet.members) <= width
+    vectors = jnp.where(complete, multiplet.vectors[:, chosen], jnp.nan)
+    return Multiplet(multiplet.energy, vectors, multiplet.members[chosen])
 
 
 @_with_checks

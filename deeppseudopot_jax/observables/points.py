@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from deeppseudopot_jax.arguments import is_traced
 from deeppseudopot_jax.batching import SystemGroup, chunks
-from deeppseudopot_jax.hamiltonian.assemble import AtK, Channels, Field
+from deeppseudopot_jax.hamiltonian.assemble import AtK, Channels, Field, SeparableChannel
 from deeppseudopot_jax.hamiltonian.tables import SystemTables
 from deeppseudopot_jax.observables.bands import alone, group_levels, repeat_spin
 from deeppseudopot_jax.observables.choices import Index
@@ -38,9 +38,19 @@ def listed_points(problem: Problem, system_index: int, indices: tuple[Index, ...
 
 def point_at(points: Points, channels: Channels, field: Field, index: int | Int[Array, ""]) -> AtK:
     """What H at one of the points is made of."""
+    return point_of(points, channels.separable, field, index)
+
+
+def point_of(
+    points: Points,
+    separable: tuple[SeparableChannel, ...],
+    field: Field,
+    index: int | Int[Array, ""],
+) -> AtK:
+    """The same of the separable channels alone; a field has what the others give."""
     tables, own_set = points.tables, index if points.tables.own_sets else 0
     waves = tables.wave_integers[own_set], tables.wave_mask[own_set]
-    return AtK(tables, channels.separable, field, points.k_points[index], *waves)
+    return AtK(tables, separable, field, points.k_points[index], *waves)
 
 
 def listed_energies(

@@ -20,7 +20,7 @@ _RUN = re.compile(
     r"|basisStates_\d+\.dat|movie_(BS|PP)\.(mp4|webp|gif)"
     rf"|(oldFunc|{_ON_THE_WAY}|final|member_\d+|ensemble|{_CHAIN}best)_{_OF_STAGE}|{_MC_FRAME}"
     r"|init_train_cost\.(dat|pdf)|final_(training|validation)_cost\.dat|final_train_cost\.pdf"
-    r"|final_observables\.dat|final_covariance\.npz|ensemble\.(dat|npz)"
+    r"|final_observables\.(dat|json)|final_covariance\.npz|ensemble\.(dat|npz)"
     r"|training_checkpoint\.npz"
     rf"|{_CHAIN}({_GROWING}|final_mc_(cost|replicas)\.(pdf|png))"
 )
@@ -30,7 +30,9 @@ _TRAINED = re.compile(
     r"|run_interrupted\.log|training_checkpoint\.npz"
     r"|init_train_cost\.(dat|pdf)|final_(training|validation)_cost\.dat"
 )
-_EVALUATION = re.compile(rf"eval\.log|eval_timings\.json|eval_{_OF_STAGE}")
+_EVALUATION = re.compile(
+    rf"eval\.log|eval_timings\.json|eval_({_OF_STAGE}|observables\.(dat|json))"
+)
 _FRAME = re.compile(rf"({_CHAIN}mc_iter_\d+|{_ON_THE_WAY})_qSpace_pot\.dat")
 _KINDS = ("initZunger", "preEpoch", "mc_iter", "epoch")
 

@@ -16,12 +16,16 @@ from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.results import tables
+from deeppseudopot_jax.files.results.observables import (
+    write_observables_json,
+    write_observables_table,
+)
 from deeppseudopot_jax.files.results.painter import Drawing, Painter
 from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.observables.band_errors import aligned
-from deeppseudopot_jax.observables.band_numbers import BandNumber
+from deeppseudopot_jax.observables.observable import Observable
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
@@ -36,11 +40,15 @@ _v_q = jax.jit(v_of_q, static_argnums=(0, 3))
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """One standard deviation of bands (eV) and of potentials on the grids of the outputs."""
+    """One standard deviation of bands (eV) and of potentials on the grids of the outputs.
+
+    Where they are known, `numbers` are those of `band_numbers`, system by system.
+    """
 
     bands: Sequence[np.ndarray]
     v_q: np.ndarray
     v_r: np.ndarray
+    numbers: Sequence[Sequence[float]] | None = None
 
 
 def _by_first_process(write: Callable[..., None]) -> Callable[..., None]:
@@ -181,13 +189,15 @@ class Outputs:
         self.save("cost_figure", (dict(curves), "Epoch", f"Cost ({unit})"), name, PDF)
 
     @_by_first_process
-    def observables(self, prefix: str, rows: Sequence[tuple[BandNumber, float]]) -> None:
-        """<prefix>_observables.dat: numbers from bands, with one standard deviation each."""
-        found = (
-            (number.system, number.name, number.value, sigma, number.reference, number.unit)
-            for number, sigma in rows
-        )
-        tables.write_observables(self.file(f"{prefix}_observables.dat"), found)
+    def observables(self, prefix: str, per_system: Sequence[Sequence[Observable]]) -> None:
+        """<prefix>_observables.dat for people, .json for programs: the numbers of every system."""
+        systems = [
+            (system.index, system.name, found)
+            for system, found in zip(self.bundle.systems, per_system, strict=True)
+        ]
+        path = self.file(f"{prefix}_observables.dat")
+        write_observables_table(path, prefix, systems)
+        write_observables_json(path.with_suffix(".json"), prefix, systems)
 
     @_by_first_process
     def table(self, name: str, rows: Sequence[Sequence[float]], columns: Sequence[str]) -> None:

@@ -152,12 +152,10 @@ class Session:
 
 def _gap_texts(system: SystemInput, bands: np.ndarray) -> list[str]:
     """Every gap of a system, with its reference where that is known."""
-    reference = system.reference_energies
-    known = {} if reference is None else gaps(system, reference)
     return [
-        f"{name} {value:.3f} eV"
-        + (f" (reference {known[name]:.3f} eV)" if np.isfinite(known.get(name, np.nan)) else "")
-        for name, value in gaps(system, bands).items()
+        f"{gap.name} {gap.value:.3f} eV"
+        + ("" if gap.reference is None else f" (reference {gap.reference:.3f} eV)")
+        for gap in gaps(system, bands)
     ]
 
 

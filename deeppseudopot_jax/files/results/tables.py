@@ -79,21 +79,6 @@ def write_costs(
     _write(path, texts, " ".join(columns))
 
 
-def write_observables(
-    path: Path | str, rows: Iterable[tuple[str, str, float, float, float | None, str]]
-) -> None:
-    """*_observables.dat: system, name, value, one standard deviation, reference, unit.
-
-    What is not known is nan; names are in quotes.
-    """
-    texts = (
-        f'"{system}" "{name}" {value:.8f} {sigma:.8f} '
-        f"{float('nan') if reference is None else reference:.8f} {unit}"
-        for system, name, value, sigma, reference, unit in rows
-    )
-    _write(path, texts, "system observable value standard_deviation reference unit")
-
-
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:
     """*.npz: arrays by their names."""
     # An open file, because NumPy would append .npz to the temporary name.

@@ -61,17 +61,11 @@ def _idle_inputs(plan: RunPlan) -> list[tuple[str, str]]:
     """What is idle of the bundle beside NN_config.par, and why."""
     bundle, found = plan.bundle, []
     for index, system in enumerate(bundle.systems):
-        deformation, couplings, _ = plan.asked.has(index)
+        _, couplings, _ = plan.asked.has(index)
         found += _idle_edges(system)
-        found += [
-            (name.format(system.index), "no cost of this run contains it")
-            for name, idle in (
-                ("expDefPot_{}.par", system.deformation_targets and not deformation),
-                ("expCoupling_{}", system.coupling_targets and not couplings),
-                ("qpoints_{}.par", system.q_points is not None and not couplings),
-            )
-            if idle
-        ]
+        # Where couplings are given they are computed at the end, whatever is fitted.
+        if system.q_points is not None and not (couplings or system.coupling_targets):
+            found.append((f"qpoints_{system.index}.par", "no cost of this run contains it"))
     if bundle.monte_carlo_options:
         found.append(("mcOpts*.par", _NO_COEFFICIENT_MOVES(plan)))
     if bundle.step_sizes is not None and not _holds_coefficients(plan):
@@ -237,7 +231,7 @@ def _ladder_says(plan: RunPlan) -> str:
 
 _UNDEFORMED = "the energies of undeformed crystals do not depend on it"
 _NO_DEFORMATION = _first(
-    _needs(lambda p: p.asked.deformation, _UNDEFORMED),
+    _needs(lambda p: any(s.deformation_targets for s in p.bundle.systems), _UNDEFORMED),
     _needs(lambda p: p.settings.strain, "strainBool is 0"),
 )
 _TRAINING = _needs(lambda p: p.mode == "gradient", "nothing is trained")
@@ -283,7 +277,10 @@ WHY_IDLE: dict[str, Reason] = {
     ),
     "train_spin_orbit": _switch("train_spin_orbit", _TRAINING),
     "train_nonlocal": _switch("train_nonlocal", _TRAINING),
-    "train_strain": _switch("train_strain", _first(_TRAINING, _NO_DEFORMATION)),
+    "train_strain": _switch(
+        "train_strain",
+        _first(_TRAINING, _needs(lambda p: p.asked.deformation, _UNDEFORMED), _NO_DEFORMATION),
+    ),
     "hidden_layers": _first(
         _needs(lambda p: not p.settings.trains_coefficients, _NO_WEIGHTS),
         _needs(lambda p: not p.settings.is_linear, "the model is linear in its weights"),

@@ -1,4 +1,4 @@
-"""How well the data determine a fit: final_covariance.npz, final_observables.dat, figures."""
+"""How well the data determine a fit: final_covariance.npz, sigmas of observables and figures."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ _POINTS = 512
 
 
 def error_bars(session: Session, solved: Solved) -> Spread | None:
-    """One standard deviation of bands and potentials of a fit, after its files are written.
+    """One standard deviation of bands, potentials and numbers of a fit.
 
     None where the arithmetic fails, which is told.
     """
@@ -60,14 +60,13 @@ def error_bars(session: Session, solved: Solved) -> Spread | None:
             q_grid, matrix,
         )
     )  # fmt: skip
+    each = iter(spread.numbers.tolist())
     result = Spread(
-        spread.bands, _resampled(q, spread.v_q, outputs.q), _resampled(r, spread.v_r, outputs.r)
+        spread.bands,
+        _resampled(q, spread.v_q, outputs.q),
+        _resampled(r, spread.v_r, outputs.r),
+        [[next(each) for _ in of_system] for of_system in numbers],
     )
-    flat = [number for of_system in numbers for number in of_system]
-    rows = list(zip(flat, spread.numbers.tolist(), strict=True))
-    for number, sigma in rows:
-        report.line(f"  {number.system} {number.name}: {_with_error(number, sigma)}")
-    outputs.observables("final", rows)
     outputs.arrays("final_covariance", _arrays(session, fit, coordinates, parts.trainable, result))
     return result
 
@@ -83,11 +82,6 @@ def _summary(fit: Uncertainty) -> str:
     elif fit.n_coordinates > fit.n_data:
         text += ". There are more numbers than data: the rest follows from priors and the start"
     return text
-
-
-def _with_error(number: BandNumber, sigma: float) -> str:
-    text = f"{number.value:.4f} +- {sigma:.4f} {number.unit}"
-    return text if number.reference is None else f"{text} (reference {number.reference:.4f})"
 
 
 def _other_data(session: Session, solved: Solved) -> int:

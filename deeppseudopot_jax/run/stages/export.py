@@ -2,6 +2,7 @@
 
 from deeppseudopot_jax.run.outputs import PDF_AND_PNG, Spread
 from deeppseudopot_jax.run.session import Session, Solved
+from deeppseudopot_jax.run.stages.observables import observables
 
 
 def export(
@@ -11,7 +12,7 @@ def export(
     initial: Solved | None = None,
     spread: Spread | None = None,
 ) -> None:
-    """Bands and potentials of the outcome, as tables and figures.
+    """Bands, potentials and observables of the outcome, as tables and figures.
 
     Args:
         session: of the run.
@@ -31,3 +32,4 @@ def export(
     outputs.band_figure(prefix, curves, PDF_AND_PNG, spread)
     outputs.potential_tables(prefix, solved.params)
     outputs.potential_figure(prefix, potentials, PDF_AND_PNG, spread)
+    observables(session, prefix, solved, spread)
