@@ -59,8 +59,8 @@ class Smooth:
 
     The prediction from up to four points is E + 1.3 dE + 0.5 d2E + d3E/6, with differences dE, as
     in the PyTorch code. Lines are overshot: bands that cross at a k-point or up to 0.3 of a step
-    behind may be exchanged one step too early. The best assignment of energies to predictions on a line, by squared distances, is that of
-    equal ranks: what the Hungarian method would find.
+    behind may be exchanged one step too early. The best assignment of energies to predictions on a
+    line, by squared distances, is that of equal ranks: what the Hungarian method would find.
     """
 
     key: ClassVar[str] = "smooth_reorder"
@@ -210,7 +210,8 @@ def reference_curves(
     """The column (of `doubled` ones) that every curve of the reference has at every k-point.
 
     Columns that ascend at all k-points are in the order of energy: curves are followed through
-    them by `rule.of_references`. Other columns are curves as they are. Columns without weight, and those that are 0 everywhere, stand for unknown levels.
+    them by `rule.of_references`. Other columns are curves as they are. Columns without weight, and
+    those that are 0 everywhere, stand for unknown levels.
     """
     n_k, n = len(reference), reference.shape[1] // doubled
     levels = reference[:, : n * doubled].reshape(n_k, n, doubled)
@@ -232,7 +233,7 @@ def ascends(energies: Float[np.ndarray, "kpt level"]) -> bool:
 def matching_weights(
     weights: Float[Array, "kpt band"], held_out: Float[Array, "kpt band"] | None
 ) -> Float[Array, "kpt band"]:
-    """What levels count where curves are given to columns; held-out levels hardly, never nothing."""
+    """What levels count where curves are given to columns: held-out ones hardly, none nothing."""
     unseen = 0.0 if held_out is None else _UNSEEN * held_out
     return weights + unseen + _WEIGHTLESS
 

@@ -299,8 +299,9 @@ def _following(system: SystemInput, settings: Settings) -> Following | None:
     pieces = straight_pieces(system.k_points, system.crystal.lattice)
     weights = system.level_weights + system.held_out_weights
     columns = reference_curves(reference, weights, 1 if settings.spin_orbit else 2, pieces, rule)
-    integers = (host_array(leaf, jnp.dtype("int32")) for leaf in (pieces, columns))
-    return Following(*integers, rule, int(pieces[-1]) + 1)
+    integer = jnp.dtype("int32")
+    arrays = host_array(pieces, integer), host_array(columns, integer)
+    return Following(*arrays, rule=rule, n_pieces=int(pieces[-1]) + 1)
 
 
 def _target(

@@ -43,6 +43,15 @@ def followed(problem: Problem, states: tuple[States, ...]) -> Problem:
     return changed
 
 
+def order_in_words(target: Target) -> str:
+    """Which order the bands of a system have in costs, errors and deviations."""
+    if target.following is not None:
+        rule, n = target.following.rule, target.following.n_pieces
+        pieces = f"{n} straight piece{'' if n == 1 else 's'}"
+        return f"followed along {pieces} of the path by {rule.words} ({rule.key})"
+    return "by energy" if target.band_order is None else "by kpoints_X_orderMatrix.par"
+
+
 def neighbour_overlaps(
     group: SystemGroup, vectors: Complex[Array, "system kpt row block"]
 ) -> Complex[Array, "system step level level"]:

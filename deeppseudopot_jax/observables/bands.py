@@ -41,7 +41,8 @@ def energies(problem: Problem, params: Parameters) -> list[Float[Array, "_kpt _b
 
     Usable under jit, grad and vmap; derivatives are Hellmann-Feynman forces, finite at
     degeneracies. Without spin-orbit every level is listed twice. Columns follow
-    kpoints_X_orderMatrix.par where it exists; smooth_reorder and eigvec_reorder act in costs alone. A failed solve gives NaN.
+    kpoints_X_orderMatrix.par where it exists; smooth_reorder and eigvec_reorder act in costs alone.
+    A failed solve gives NaN.
 
     Args:
         problem: from `build_problem`.
