@@ -153,8 +153,15 @@ def bands_of(problem, params) -> np.ndarray:
     return np.asarray(evaluate_bands(problem, params, keep_vectors=False).bands[0])
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("sphere", SPHERES)
+@pytest.mark.parametrize(
+    ("rule", "sphere"),
+    [
+        (RULES[0], "G_full"),
+        (RULES[1], "kG"),
+        pytest.param(RULES[1], "G_full", marks=pytest.mark.exhaustive),
+        pytest.param(RULES[0], "kG", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_free_electrons_are_followed_through_their_crossings(rule, sphere):
     curves = free_electrons(path())
     assert len(np.unique(np.argsort(curves, axis=1), axis=0)) > 4
@@ -198,6 +205,7 @@ def test_the_cost_is_that_of_continuous_bands_and_has_their_gradient(fit):
     assert float(gradient["local"][0, 0]) == pytest.approx(slope(along), rel=1e-6)
 
 
+@pytest.mark.parametrize("fit", RULES[1:], indirect=True)
 def test_monte_carlo_has_the_same_cost_exact_and_screened(fit):
     bundle, problem, _ = fit
     params, near = start(bundle, problem, 1.3), start(bundle, problem, 1.31)
@@ -244,6 +252,7 @@ def test_both_bases_have_the_overlaps_of_their_waves():
             assert_allclose(found[k], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("fit", RULES[1:], indirect=True)
 def test_relative_and_held_out_levels_are_given_to_their_columns(fit):
     _, problem, reference = fit
     rule = next(iter(problem.follows)).key.replace("eigvec", "eigenvector")
