@@ -118,3 +118,25 @@ def _ticks(
             if name and name not in ticks[-1][1]:
                 ticks[-1][1].append(name)
     return tuple((where, "|".join(names)) for where, names in ticks)
+
+
+def straight_pieces(
+    k_points: Float[np.ndarray, "kpt 3"], lattice: Float[np.ndarray, "3 3"]
+) -> Int[np.ndarray, " kpt"]:
+    """The number of the straight piece of the path that every k-point is on.
+
+    A piece ends at a jump, at a point that is listed twice, and at a corner, which is its last
+    point: beyond, bands have another slope. Fewer than three points are no line: each of them is a
+    piece of its own.
+    """
+    lengths, straight, jumps = k_steps(k_points, lattice)
+    firsts = [0]
+    for i, length in enumerate(lengths):
+        at_corner = i > firsts[-1] and not straight[i - 1]
+        if i in jumps or length == 0.0 or at_corner:
+            firsts.append(i + 1)
+    ends = [*firsts[1:], len(k_points)]
+    begins = np.zeros(len(k_points), bool)
+    for first, end in zip(firsts, ends, strict=True):
+        begins[first : end if end - first < 3 else first + 1] = True
+    return np.cumsum(begins) - 1

@@ -11,6 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from deeppseudopot_jax.arguments import checked, count, kind, one_of, optional
+from deeppseudopot_jax.band_curves import ByOverlaps, Following, Rule, Smooth, reference_curves
 from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.batching import SystemGroup, group_systems, laid_out
 from deeppseudopot_jax.bundle_arguments import whole_bundle
@@ -22,6 +23,7 @@ from deeppseudopot_jax.hamiltonian.assemble import Channels, SeparableChannel
 from deeppseudopot_jax.hamiltonian.nonlocal_ import nonlocal_channel
 from deeppseudopot_jax.hamiltonian.spin_orbit import spin_orbit_channel
 from deeppseudopot_jax.hamiltonian.tables import UnpaddedTables
+from deeppseudopot_jax.k_path import straight_pieces
 from deeppseudopot_jax.numerics import host_array
 from deeppseudopot_jax.parallel import best_system_split, device_mesh, layout_of, placed
 from deeppseudopot_jax.potentials.compose import LocalModel
@@ -29,6 +31,7 @@ from deeppseudopot_jax.potentials.networks import network_model
 from deeppseudopot_jax.potentials.zunger import ZungerModel
 from deeppseudopot_jax.records import record, static
 from deeppseudopot_jax.resources import check_tables
+from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.types import Bundle, SystemInput
 
 Precision = Literal["float64", "float32"]
@@ -44,13 +47,15 @@ class Target:
 
     Levels of held-out k-points have the weight 0, and the one that they would have otherwise in
     `held_out_weights`, which is None where nothing is held out of any system. `n_fitted` counts
-    the k-points that are not held out.
+    the k-points that are not held out. `following` tells how the order of the bands is found anew
+    at every potential, where neither energy nor a fixed `band_order` rules it.
     """
 
     weights: Float[Array, "kpt band"]
     held_out_weights: Float[Array, "kpt band"] | None
     reference: Float[Array, "kpt band"] | None
     band_order: Int[Array, "kpt band"] | None
+    following: Following | None
     name: str = static()
     n_k: int = static()
     n_fitted: int = static()
@@ -58,6 +63,11 @@ class Target:
     relative_band: int | None = static()
     valence_band: int | None = static()
     conduction_band: int | None = static()
+
+    @property
+    def by_energy(self) -> bool:
+        """Whether the bands of the cost ascend."""
+        return self.band_order is None and self.following is None
 
 
 @record
@@ -106,6 +116,16 @@ class Problem:
     def holds_out(self) -> bool:
         """Whether any k-point of any system is held out of the fit."""
         return any(target.held_out_weights is not None for target in self.targets)
+
+    @property
+    def follows(self) -> frozenset[Rule]:
+        """The rules by which bands of any system are followed; empty where all orders are fixed."""
+        return frozenset(t.following.rule for t in self.targets if t.following is not None)
+
+    @property
+    def follows_vectors(self) -> bool:
+        """Whether the order of the bands follows from wave functions."""
+        return any(rule.needs_vectors for rule in self.follows)
 
     @property
     def mesh(self) -> Mesh | None:
@@ -187,7 +207,7 @@ def on_the_host(
     return Problem(
         groups=group_systems(tables, levels, dtype),
         channels=Channels(separable, model, settings.long_range_gamma, settings.strain),
-        targets=_targets(bundle.systems, dtype),
+        targets=_targets(bundle.systems, settings, dtype),
         composition=host_array(composition, dtype),
         tail_penalty=Penalty(settings.tail_start or 0.0, settings.tail_strength),
         magnitude_penalty=Penalty(settings.magnitude_threshold or 0.0, settings.magnitude_strength),
@@ -256,18 +276,44 @@ def _largest_difference(bundle: Bundle) -> float:
     return math.ceil(20.0 * math.sqrt(2.0 * energy)) / 10.0
 
 
-def _targets(systems: tuple[SystemInput, ...], dtype: jnp.dtype) -> tuple[Target, ...]:
+def _targets(
+    systems: tuple[SystemInput, ...], settings: Settings, dtype: jnp.dtype
+) -> tuple[Target, ...]:
     holds_out = not all(system.is_fitted.all() for system in systems)
-    return tuple(_target(system, dtype, holds_out) for system in systems)
+    return tuple(
+        _target(system, dtype, holds_out, _following(system, settings)) for system in systems
+    )
 
 
-def _target(system: SystemInput, dtype: jnp.dtype, holds_out: bool) -> Target:
+def following_rule(settings: Settings) -> Rule | None:
+    """How bands without an order matrix are followed along the path; None where they ascend."""
+    if settings.smooth_reorder:
+        return Smooth()
+    return ByOverlaps() if settings.eigenvector_reorder else None
+
+
+def _following(system: SystemInput, settings: Settings) -> Following | None:
+    rule, reference = following_rule(settings), system.reference_energies
+    if rule is None or reference is None or system.band_order is not None:
+        return None
+    pieces = straight_pieces(system.k_points, system.crystal.lattice)
+    weights = system.level_weights + system.held_out_weights
+    columns = reference_curves(reference, weights, 1 if settings.spin_orbit else 2, pieces, rule)
+    integer = jnp.dtype("int32")
+    arrays = host_array(pieces, integer), host_array(columns, integer)
+    return Following(*arrays, rule=rule, n_pieces=int(pieces[-1]) + 1)
+
+
+def _target(
+    system: SystemInput, dtype: jnp.dtype, holds_out: bool, following: Following | None
+) -> Target:
     reference, order = system.reference_energies, system.band_order
     return Target(
         weights=host_array(system.level_weights, dtype),
         held_out_weights=host_array(system.held_out_weights, dtype) if holds_out else None,
         reference=None if reference is None else host_array(reference, dtype),
         band_order=None if order is None else host_array(order, jnp.dtype("int32")),
+        following=following,
         name=system.name,
         n_k=len(system.k_points),
         n_fitted=int(system.is_fitted.sum()),

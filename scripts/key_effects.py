@@ -27,8 +27,8 @@ _ALWAYS = {
     "trainNL": "1", "trainStrain": "1", "penalize_starting": "5", "penalize_lambda": "1",
     "penalize_mag_threshold": "100", "penalize_mag_lambda": "1", "prior_roughness": "0.003",
     "prior_range": "0.1", "prior_width": "1200", "validation_k": "3", "validation_systems": "1",
-    "smooth_reorder": "1", "eigvec_reorder": "1", "relE_bIdx": "2", "basis_sphere": "kG",
-    "seed": "1", "movie": "0", "qmax": "15", "nQGrid": "100", "nRGrid": "100", "Rmax": "20",
+    "relE_bIdx": "2", "basis_sphere": "kG", "seed": "1", "movie": "0", "qmax": "15",
+    "nQGrid": "100", "nRGrid": "100", "Rmax": "20",
     "init_Zunger_num_epochs": "5", "init_Zunger_optimizer": "sgd",
     "init_Zunger_optimizer_lr": "0.01", "init_Zunger_scheduler_gamma": "0.9",
     "init_Zunger_plotEvery": "2", "init_Zunger_printGrad": "1", "sgd_momentum": "0.5",
@@ -63,18 +63,29 @@ _RUNS: dict[str, list[Texts]] = {
         _EPOCHS | {"optimizer": "adam", "force_retrain": "1"},
         _EPOCHS | {"optimizer": "sgd", "ensemble_size": "2"},
         _EPOCHS | {"optimizer": "sgd", "ensemble_size": "2", "init_Zunger_num_epochs": "0"},
-        _EPOCHS | {"optimizer": "lm"},
+        _EPOCHS | {"optimizer": "lm", "smooth_reorder": "1"},
+        _EPOCHS | {"optimizer": "lm", "eigvec_reorder": "1"},
         _EPOCHS | {"stages": "zunger"},
         _EPOCHS | _FROM,
     ],
     "Monte Carlo": [
         {"stages": "monte_carlo"},
         {"mc_bool": "1"} | _FROM,
-        {"mc_bool": "1", "mc_beta_schedule": "betas.par"},
-        {"mc_bool": "1", "mc_replicas": "3", "mc_betas": "30 20 10", "mc_burn_in": "2"},
+        {"mc_bool": "1", "mc_beta_schedule": "betas.par", "smooth_reorder": "1"},
+        {
+            "mc_bool": "1",
+            "mc_replicas": "3",
+            "mc_betas": "30 20 10",
+            "mc_burn_in": "2",
+            "eigvec_reorder": "1",
+        },
     ],
-    "start": [{}, {"force_retrain": "1"}, _FROM],
-    "eval": [_EPOCHS | {"force_retrain": "1"}, {"mc_bool": "1", "force_retrain": "1"}, _FROM],
+    "start": [{"smooth_reorder": "1"}, {"force_retrain": "1", "eigvec_reorder": "1"}, _FROM],
+    "eval": [
+        _EPOCHS | {"force_retrain": "1", "smooth_reorder": "1"},
+        {"mc_bool": "1", "force_retrain": "1", "eigvec_reorder": "1"},
+        _FROM,
+    ],
 }
 _INPUTS = {
     "nBands": "10", "maxKE": "1", "idxVB": "7", "idxCB": "8", "idxGap": "1",
@@ -83,7 +94,7 @@ _INPUTS = {
 }  # fmt: skip
 _COEFFICIENTS = {"Ga": "65 2 3 0.7 0.1 1 1 1 0.1", "As": "70 3 3 0.7 -0.1 1 1 1 0.1"}
 _REFUSED = "refused in this version"
-_LEFT_OUT = {"init_qSpace_pot.par", "mcOpts1.par"}
+_LEFT_OUT = {"init_qSpace_pot.par", "mcOpts1.par", "kpoints_0_orderMatrix.par"}
 """Files that would speak for some of the keys."""
 _NAMED = re.compile(r"[A-Za-z_]\w*")
 

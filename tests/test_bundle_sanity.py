@@ -105,7 +105,8 @@ def test_energies_ascend_unless_a_matrix_orders_them(tmp_path):
     lost_sign = {"expBandStruct_0": "0.0 -1 0 2 3\n0.5 2 -1 3 4\n"}
     message = (
         "expBandStruct_0.par:2: the energy of band 1 (from 0) is below that of band 0; "
-        "found '2 -1'; legal: ascending energies, or kpoints_0_orderMatrix.par"
+        "found '2 -1'; legal: ascending energies, kpoints_0_orderMatrix.par, or bands "
+        "that are followed (smooth_reorder = 1, eigvec_reorder = 1)"
     )
     assert problems(tmp_path / "a", **lost_sign) == [message]
     assert problems(tmp_path / "b", kpoints_0_orderMatrix="0 1 2 3\n1 0 2 3\n", **lost_sign) == []

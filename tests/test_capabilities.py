@@ -212,9 +212,13 @@ def test_training_is_refused_only_where_there_is_one(request_):
 
 
 @pytest.mark.parametrize("request_", ["smooth_reorder", "eigenvector_reorder"])
-def test_reordering_is_always_refused(request_):
-    with pytest.raises(UnsupportedError, match="reordering"):
-        check_supported(plan_of(made(**{request_: True})))
+def test_following_bands_is_idle_where_every_order_is_fixed(request_):
+    order = np.array([np.arange(6)] * 2)
+    check_supported(plan_of(made(**{request_: True})))
+    assert not any("reorder" in remark for remark in remarks(plan_of(made(**{request_: True}))))
+    system = random_system(np.random.default_rng(0), band_order=order)
+    bundle = bundle_of(np.random.default_rng(0), system, **{request_: True})
+    assert any("orderMatrix" in remark for remark in remarks(plan_of(bundle)))
 
 
 def test_only_known_weights_are_evaluated():

@@ -19,7 +19,7 @@ from deeppseudopot_jax.costs.penalties import LargeSpinOrbit
 from deeppseudopot_jax.eigensolvers.dense import dense
 from deeppseudopot_jax.eigensolvers.iterative import Iterative
 from deeppseudopot_jax.montecarlo.evaluation import BandEvaluation, Left, start_of
-from deeppseudopot_jax.montecarlo.screening import RitzScreen, ritz_levels
+from deeppseudopot_jax.montecarlo.screening import RitzScreen, ritz_states
 from deeppseudopot_jax.observables.states import levels_of
 
 pytestmark = pytest.mark.as_compiled
@@ -105,7 +105,7 @@ def test_an_evaluation_is_the_training_loss_and_leaves_the_states(with_spin):
     assert_allclose(left.values, [cost])
     assert float(cost) == pytest.approx(float(jax.jit(loss)(problem, new)), rel=1e-11)
     levels = jax.jit(levels_of)(problem, new, states)
-    assert_allclose(levels[0], jax.jit(ritz_levels)(problem, new, left.vectors)[0], atol=1e-6)
+    assert_allclose(levels[0], ritz_states(problem, new, left.vectors)[0].energies, atol=1e-6)
 
 
 def test_states_that_are_not_found_have_no_cost():
@@ -119,15 +119,15 @@ def test_states_that_are_not_found_have_no_cost():
     assert np.isnan(float(cost))
 
 
-def test_ritz_levels_are_bounds_with_an_error_of_second_order(with_spin):
+def test_ritz_values_are_bounds_with_an_error_of_second_order(with_spin):
     (problem, params), _ = with_spin
     vectors, _ = start_of(problem, params)
     exact = jax.jit(lambda params: [x.energies for x in states_of(problem, params)])
-    ritz = jax.jit(ritz_levels)
     errors = []
     for size in (0.02, 0.01):
         new = changed(params, size)
-        pairs = list(zip(ritz(problem, new, vectors), exact(new), strict=True))
+        ritz = [states.energies for states in ritz_states(problem, new, vectors)]
+        pairs = list(zip(ritz, exact(new), strict=True))
         assert all(np.min(found - true) > -1e-6 for found, true in pairs)
         errors.append(max(float(np.abs(found - true).max()) for found, true in pairs))
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.2)

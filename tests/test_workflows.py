@@ -294,9 +294,6 @@ def test_eval_agrees_with_run_on_a_folder_prepared_for_training(inputs, tmp_path
         evaluate(folder, tmp_path / "nothing")
     source = network.results / "final_PPmodel.pth"
     shutil.copyfile(source, folder / "init_PPmodel.pth")
-    (folder / "NN_config.par").write_text(GRIDS + config + "smooth_reorder = 1\n")
-    with pytest.raises(UnsupportedError, match="smooth_reorder"):
-        evaluate(folder, tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
     third = bundle_samples.GOOD["kpoints_0.par"] + "0.1 0 0 1\n"
     charged = POLAR["init_ZnParams"]
@@ -332,14 +329,23 @@ def test_eval_agrees_with_run_on_a_folder_prepared_for_training(inputs, tmp_path
         (TRAINING + "max_num_epochs = 1\noptimizer = lbfgs\n", "optimizer = lbfgs"),
         (TRAINING + "max_num_epochs = 1\nperturbEvery = 5\n", "perturbEvery = 5"),
         (TRAINING + "max_num_epochs = 1\npre_adjust_moves = 5\n", "pre_adjust_moves = 5"),
-        ("smooth_reorder = 1\n", "smooth_reorder"),
-        ("eigvec_reorder = 1\n", "eigvec_reorder"),
     ],
 )
 def test_what_is_not_implemented_is_refused_before_anything_runs(inputs, tmp_path, config, message):
     with pytest.raises(UnsupportedError, match=message):
         run(inputs(ZERO + config), tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_followed_bands_are_told_and_tables_ascend(inputs, tmp_path):
+    crossing = "0.0 -1 -1 2 2\n0.5 4 4 -2 -2\n"
+    run(inputs(ZERO + "eigvec_reorder = 1\n", expBandStruct_0=crossing), tmp_path / "results")
+    log = log_of(tmp_path / "results")
+    assert "followed along 2 straight pieces of the path by overlaps of states" in log
+    assert "are taken as continuous bands; tables *_BS_sys ascend in energy" in log
+    assert "root mean square error (bands followed: eigvec_reorder) " in log
+    table = np.loadtxt(tmp_path / "results" / "final_BS_sys0.dat")[:, 1:]
+    assert (np.diff(table, axis=1) >= 0).all()
 
 
 def test_what_does_not_fit_the_network_leaves_no_results(inputs, tmp_path, network):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -11,7 +12,10 @@ from deeppseudopot_jax.costs.interface import Bands, Cost, Evaluated, Needs, joi
 from deeppseudopot_jax.costs.penalties import penalties_of
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.observables.arguments import a_problem, fitting_parameters
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import energies
+from deeppseudopot_jax.observables.hamiltonians import hamiltonians
+from deeppseudopot_jax.observables.states import solve
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem, Target
 from deeppseudopot_jax.records import record, static
@@ -50,6 +54,9 @@ def cost(problem: Problem, params: Parameters) -> Float[Array, ""]:
     Raises:
         InputError: if a system has no reference energies, or the parameters do not fit.
     """
+    if problem.follows:  # the order has no derivative, and needs states of its own
+        fixed = jax.lax.stop_gradient(hamiltonians(problem, params))
+        problem = followed(problem, solve(fixed))
     return cost_of_bands(problem)(problem, params, Evaluated(energies(problem, params)))
 
 

@@ -28,8 +28,8 @@ class Evaluated(NamedTuple):
     def ascending(self, problem: Problem, system_index: int) -> Float[Array, "kpt band"]:
         """The bands of a system by energy, whatever its order of the bands."""
         bands = self.bands[system_index]
-        ordered = problem.targets[system_index].band_order is not None
-        return jnp.sort(bands, axis=1) if ordered else bands
+        by_energy = problem.targets[system_index].by_energy
+        return bands if by_energy else jnp.sort(bands, axis=1)
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_ENERGIES, States
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.evaluation import (
     Carried,
@@ -63,6 +64,7 @@ class BandEvaluation:
 def _values(
     cost: Cost, problem: Problem, params: Parameters, states: tuple[States, ...]
 ) -> Float[Array, " term"]:
+    problem = followed(problem, states)
     levels = found_levels(problem.groups, states, FOR_ENERGIES)
     return cost.values(problem, params, Evaluated(bands_of_levels(problem, levels)))
 

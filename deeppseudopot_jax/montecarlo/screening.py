@@ -7,17 +7,21 @@ of H with a block, in single precision, replaces a solve.
 """
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.batching import SystemGroup
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
+from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.eigensolvers.rayleigh_ritz import hermitian_eigh
 from deeppseudopot_jax.eigensolvers.single_precision import single
 from deeppseudopot_jax.hamiltonian.assemble import AtK, hamiltonian_at
 from deeppseudopot_jax.montecarlo.evaluation import Left
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.evaluation import Vectors
-from deeppseudopot_jax.observables.hamiltonians import at_every_k, hamiltonians, on_every_device
+from deeppseudopot_jax.observables.hamiltonians import at_every_k, hamiltonians
+from deeppseudopot_jax.observables.states import energies_of
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.records import record
@@ -32,18 +36,19 @@ class RitzScreen:
 
     def __call__(self, params: Parameters, aux: Left) -> Float[Array, ""]:
         """The cost at `params` as the span of `aux` sees it."""
-        levels = ritz_levels(self.problem, params, aux.vectors)
-        evaluated = Evaluated(bands_of_levels(self.problem, levels))
-        return self.cost(self.problem, params, evaluated)
+        states = ritz_states(self.problem, params, aux.vectors)
+        problem = followed(self.problem, states)
+        evaluated = Evaluated(bands_of_levels(problem, energies_of(problem.groups, states)))
+        return self.cost(problem, params, evaluated)
 
 
 @jax.jit
-def ritz_levels(
-    problem: Problem, params: Parameters, vectors: Vectors
-) -> tuple[Float[Array, "system kpt level"], ...]:
+def ritz_states(problem: Problem, params: Parameters, vectors: Vectors) -> tuple[States, ...]:
     """Ritz values (Ha) of every group in the span of orthonormal vectors, upper bounds of levels.
 
     In single precision, so to some 1e-5 eV: a screen only has to be a function of its arguments.
+    Ritz vectors are formed where the order of the bands needs them, and empty elsewhere; residuals
+    are not known.
 
     Args:
         problem: from `build_problem`.
@@ -51,13 +56,14 @@ def ritz_levels(
         vectors: of every group, (system, kpt, row, block) with at least as many as levels.
     """
 
-    def at_k(group: SystemGroup, point: AtK, vectors: Array) -> Array:
+    def at_k(group: SystemGroup, point: AtK, vectors: Array) -> States:
         light = single(vectors)
         with jax.default_matmul_precision("highest"):
             product = single(hamiltonian_at(point)).apply(light)
             matrix = light.conj().T @ product
-        energies, _ = hermitian_eigh(matrix)
-        return energies[: group.n_levels].astype(vectors.real.dtype)
+        energies, mixing = hermitian_eigh(matrix)
+        wanted = energies[: group.n_levels].astype(vectors.real.dtype)
+        kept = light @ mixing[:, : group.n_levels] if problem.follows_vectors else light[:0, :0]
+        return States(wanted, kept, jnp.full_like(wanted, jnp.nan))
 
-    found = at_every_k(hamiltonians(problem, params), at_k, vectors)
-    return on_every_device(problem.groups, found)
+    return at_every_k(hamiltonians(problem, params), at_k, vectors)

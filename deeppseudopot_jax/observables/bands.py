@@ -41,7 +41,8 @@ def energies(problem: Problem, params: Parameters) -> list[Float[Array, "_kpt _b
 
     Usable under jit, grad and vmap; derivatives are Hellmann-Feynman forces, finite at
     degeneracies. Without spin-orbit every level is listed twice. Columns follow
-    kpoints_X_orderMatrix.par where it exists. A failed solve gives NaN.
+    kpoints_X_orderMatrix.par where it exists; smooth_reorder and eigvec_reorder act in costs alone.
+    A failed solve gives NaN.
 
     Args:
         problem: from `build_problem`.
@@ -85,7 +86,7 @@ def system_bands(
 
 
 def in_order(bands: Float[Array, "kpt band"], target: Target) -> Float[Array, "kpt band"]:
-    """Ascending bands in the order of kpoints_X_orderMatrix.par, where there is one."""
+    """Ascending bands in the order of kpoints_X_orderMatrix.par or of `followed`, if any."""
     if target.band_order is None:
         return bands
     return jnp.take_along_axis(bands, target.band_order, axis=1)

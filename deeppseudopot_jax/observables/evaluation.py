@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from deeppseudopot_jax.eigensolvers.interface import FOR_RESULTS, Accuracy, States
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.fallback import largest_deviation, with_dense_fallback
 from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, prepared
@@ -103,7 +104,7 @@ def shapes_of_states(everywhere: Hamiltonians, accuracy: Accuracy) -> tuple[Stat
 
 
 class EvaluatedBands(NamedTuple):
-    """Bands (eV) of every system, NaN where they are not finite.
+    """Bands (eV) of every system in the order in which a cost compares them; NaN if not finite.
 
     `dense_fallbacks` counts the k-points that the solver gave up; `carried` is for solves nearby,
     None where the vectors were not kept.
@@ -123,16 +124,18 @@ def evaluate_bands(
         problem: from `build_problem`.
         params: potential parameters.
         keep_vectors: whether the states of all k-points fit into the memory, as they must in a
-            training: then its compiled programs serve here too.
+            training: then its compiled programs serve here too. They are kept in any case where
+            the order of the bands follows from them.
         near: of a potential nearby; without it, from scratch.
     """
     everywhere = prepared(problem, params)
-    if not keep_vectors:
+    if not (keep_vectors or problem.follows_vectors):
         states, fallbacks = with_dense_fallback(everywhere, compiled_levels(everywhere))
         return EvaluatedBands(_bands(problem, _without_vectors(states)), fallbacks, None)
     start = begun(everywhere) if near is None else near
     states, fallbacks, _ = evaluate(everywhere, start, FOR_RESULTS)
-    bands = _bands(problem, _without_vectors(states))
+    needed = states if problem.follows_vectors else _without_vectors(states)
+    bands = _bands(problem, needed)
     return EvaluatedBands(bands, fallbacks, carried(states))
 
 
@@ -165,6 +168,7 @@ def _without_vectors(states: tuple[States, ...]) -> tuple[States, ...]:
 
 @jax.jit
 def _bands(problem: Problem, states: tuple[States, ...]) -> list[Array]:
+    problem = followed(problem, states)
     return bands_of_levels(problem, found_levels(problem.groups, states))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from optax import OptState
 
+from deeppseudopot_jax.band_curves import Following
 from deeppseudopot_jax.basis import plane_waves
 from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.files.atomic import ResultsFolder
@@ -101,12 +102,15 @@ class Outputs:
 
     @_by_first_process
     def band_tables(self, prefix: str, energies: Sequence[np.ndarray]) -> None:
-        """<prefix>_BS_sys<X>.dat of every system."""
-        for system, bands in zip(self.bundle.systems, energies, strict=True):
+        """<prefix>_BS_sys<X>.dat of every system; bands that are followed ascend in energy here."""
+        for system, target, bands in zip(
+            self.bundle.systems, self.problem.targets, energies, strict=True
+        ):
+            shown = np.asarray(bands)
             tables.write_bands(
                 self.file(f"{prefix}_BS_sys{system.index}.dat"),
                 path_length(system),
-                np.asarray(bands),
+                shown if target.following is None else np.sort(shown, axis=1),
             )
 
     @_by_first_process
@@ -126,6 +130,7 @@ class Outputs:
                 system,
                 {name: bands[i] for name, bands in curves.items()},
                 None if spread is None else spread.bands[i],
+                self.problem.targets[i].following,
             )
             for i, system in enumerate(self.bundle.systems)
         ]
@@ -252,10 +257,11 @@ def band_plot(
     system: SystemInput,
     curves: Mapping[str, Float[np.ndarray, "kpt band"]],
     sigma: Float[np.ndarray, "kpt band"] | None = None,
+    following: Following | None = None,
 ) -> BandPlot:
     """Bands as figures show them: where they compare with the reference.
 
-    `sigma` is one standard deviation of the first curve.
+    `sigma` is one standard deviation of the first curve, `following` tells how bands are followed.
     """
     reference = system.reference_energies
     return BandPlot(
@@ -272,4 +278,5 @@ def band_plot(
         valence_band=system.valence_band,
         plot_range=system.plot_range,
         sigma=sigma,
+        followed_by="" if following is None else following.rule.key,
     )

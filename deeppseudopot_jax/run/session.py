@@ -139,7 +139,7 @@ class Session:
         if unseen_cost is not None:
             errors.append(f"held out {unseen_cost:.4f} eV^2")
         if errors:
-            self.report.line(f"{what}: root mean square error " + ", ".join(errors))
+            self.report.line(f"{what}: root mean square error{_order(solved)} " + ", ".join(errors))
         for system, found in zip(self.bundle.systems, solved.bands, strict=True):
             if texts := _gap_texts(system, found):
                 self.report.line(f"  {system.name}: {', '.join(texts)}")
@@ -148,6 +148,12 @@ class Session:
     def _cost_name(self) -> str:
         """What `cost` is beside the cost that a Monte Carlo run of the coefficients lowers."""
         return "sum of squares" if self.plan.samples_coefficients else "cost"
+
+
+def _order(solved: Solved) -> str:
+    """Of the bands that errors are those of, where it is not given by the bundle."""
+    keys = sorted(rule.key for rule in solved.problem.follows)
+    return f" (bands followed: {', '.join(keys)})" if keys else ""
 
 
 def _gap_texts(system: SystemInput, bands: np.ndarray) -> list[str]:

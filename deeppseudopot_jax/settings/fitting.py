@@ -133,8 +133,8 @@ class BandOrder(KeyGroup):
     """Order of the bands."""
 
     smooth_reorder: bool = Field(False, alias="smooth_reorder")
-    """Order bands along the path by smoothness."""
+    """Compare bands that are followed along the path by extrapolated energies."""
     eigenvector_reorder: bool = Field(False, alias="eigvec_reorder")
-    """Order bands along the path by their wave functions."""
+    """Compare bands that are followed along the path by overlaps of states."""
     relative_band: NonNegativeInt | None = Field(None, alias="relE_bIdx")
     """Fit energies relative to this band (from 0) at every k; input_X.par may say another one."""

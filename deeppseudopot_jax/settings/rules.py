@@ -30,6 +30,14 @@ def rule_violations(settings: Keys) -> list[Violation]:
         violations.append(
             Violation(("perturb_every",), "perturbEvery = 0: a number of epochs, or -1 for never")
         )
+    if settings.smooth_reorder and settings.eigenvector_reorder:
+        violations.append(
+            Violation(
+                ("smooth_reorder", "eigenvector_reorder"),
+                "smooth_reorder = 1 together with eigvec_reorder = 1: both rule the order of the "
+                "bands, choose one",
+            )
+        )
     for field, on in (
         ("train_spin_orbit", settings.train_spin_orbit),
         ("train_nonlocal", settings.train_nonlocal),

@@ -59,6 +59,11 @@ class Keys(
         return self.model == "BSpline"
 
     @property
+    def follows_bands(self) -> bool:
+        """Whether bands are followed along the path, so that a reference may cross itself."""
+        return self.smooth_reorder or self.eigenvector_reorder
+
+    @property
     def least_squares(self) -> bool:
         """Whether a training makes damped Gauss-Newton steps, which have no learning rate."""
         return self.optimizer == "lm"

@@ -15,6 +15,7 @@ from jaxtyping import Array
 from deeppseudopot_jax.costs.bands import held_out_cost
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.evaluation import (
     Carried,
@@ -107,6 +108,7 @@ def differentiated(
     states: tuple[States, ...],
 ) -> tuple[Array, Array, dict, dict[str, Array], Array]:
     """Cost, what its terms add, gradient, its norm in every channel, and the held-out cost."""
+    problem = followed(problem, states)
 
     def total(trainable: dict) -> tuple[Array, tuple[Array, Array]]:
         params = merge(Split(trainable, frozen))

@@ -95,7 +95,8 @@ def check_energy_order(reference: BandReference, weights: Float[np.ndarray, "kpt
                 reference.lines[row],
                 f"the energy of band {upper} (from 0) is below that of band {lower}",
                 found=f"{values[lower]:g} {values[upper]:g}",
-                legal=f"ascending energies, or {name.removesuffix('.par')}_orderMatrix.par",
+                legal=f"ascending energies, {name.removesuffix('.par')}_orderMatrix.par, or bands "
+                "that are followed (smooth_reorder = 1, eigvec_reorder = 1)",
             )
 
 

@@ -91,7 +91,8 @@ def read_system(
     if reference is not None:
         fits = config.values.fits
         reference = of_these_k_points(reference, k_points, crystal, fits)
-    if reference is not None and order_document is None:
+    ordered = order_document is not None or config.values.follows_bands
+    if reference is not None and not ordered:
         check_energy_order(reference, k_points.weights[:, None] * band_weights)
     own_band = keys.values.relative_band
     return SystemInput(

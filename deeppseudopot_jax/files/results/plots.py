@@ -27,6 +27,8 @@ class BandPlot:
         valence_band: index of the highest occupied band, whose maximum becomes the energy zero.
         plot_range: windows of both panels.
         sigma: one standard deviation of the first curve, where it is known.
+        followed_by: the key by which bands are followed along the path: deviations are those of
+            the columns, lines are drawn by energy; empty where nothing is followed.
     """
 
     title: str
@@ -39,6 +41,7 @@ class BandPlot:
     valence_band: int | None = None
     plot_range: PlotRange = field(default_factory=PlotRange)
     sigma: Float[np.ndarray, "kpt band"] | None = None
+    followed_by: str = ""
 
     @property
     def zero(self) -> float:

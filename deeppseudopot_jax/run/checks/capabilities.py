@@ -15,10 +15,7 @@ def check_supported(plan: RunPlan) -> None:
         UnsupportedError: listing every such request.
     """
     settings = plan.bundle.settings
-    requests = [
-        (settings.smooth_reorder, "smooth_reorder = 1: reordering bands for smoothness"),
-        (settings.eigenvector_reorder, "eigvec_reorder = 1: reordering bands by eigenvectors"),
-    ]
+    requests: list[tuple[bool, str]] = []
     if plan.mode == "gradient":
         requests += [
             (

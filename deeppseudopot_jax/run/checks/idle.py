@@ -251,6 +251,12 @@ _ON_THE_WAY = _first(
     _needs(_single_fit, "an ensemble writes no files on its way"),
 )
 _COST = _needs(lambda p: p.has_references, "there is no reference")
+_ORDERED = _needs(
+    lambda p: any(
+        s.band_order is None and s.reference_energies is not None for s in p.bundle.systems
+    ),
+    "every system has kpoints_X_orderMatrix.par, or no reference",
+)
 _TAIL = _needs(lambda p: p.settings.tail_strength > 0, "penalize_lambda is not positive")
 _MAGNITUDE = _needs(
     lambda p: p.settings.magnitude_strength > 0, "penalize_mag_lambda is not positive"
@@ -332,7 +338,8 @@ WHY_IDLE: dict[str, Reason] = {
         ),
     ),
     "validation_systems": _switch("validation_systems", _FIT),
-    **dict.fromkeys(("monte_carlo", "smooth_reorder", "eigenvector_reorder"), _acts),
+    "monte_carlo": _acts,
+    **{name: _switch(name, _ORDERED) for name in ("smooth_reorder", "eigenvector_reorder")},
     "mc_iterations": _first(_NO_MONTE_CARLO, _mc_options_say),
     **dict.fromkeys(("mc_perturb_mode", "mc_fraction"), _first(_NO_MONTE_CARLO, _steps_say)),
     "mc_beta": _first(_NO_MONTE_CARLO, _ladder_says, _mc_options_say),

@@ -5,7 +5,10 @@ from importlib import metadata
 
 import jax
 
+from deeppseudopot_jax.band_curves import ascends
+from deeppseudopot_jax.observables.band_order import order_in_words
 from deeppseudopot_jax.parameters import Parameters
+from deeppseudopot_jax.problem import Target
 from deeppseudopot_jax.run.session import Session
 from deeppseudopot_jax.training.least_squares.coordinates import coordinates_of
 from deeppseudopot_jax.training.least_squares.uncertainty import independent_data
@@ -48,6 +51,8 @@ def describe(session: Session, notes: Sequence[str], title: str = "") -> None:
                 f"    {cut} more waves have |G|^2/2 < maxKE but lie outside the index bound of "
                 "the reference code; basis_sphere = G_full includes them"
             )
+    for system, target in zip(bundle.systems, problem.targets, strict=True):
+        _describe_order(session, system, target)
     if session.plan.trained_channels:
         report.log(f"trained channels: {', '.join(session.plan.trained_channels)}")
     if session.plan.fits:
@@ -71,6 +76,22 @@ def describe_fit(session: Session, params: Parameters) -> None:
         session.report.log(text)
     else:
         session.report.line(f"  note: {text}: data alone do not determine them.")
+
+
+def _describe_order(session: Session, system: SystemInput, target: Target) -> None:
+    """Tell the order in which bands are compared, aloud where it is not that of energy."""
+    text = f"{system.name}: errors are those of bands {order_in_words(target)}"
+    if target.following is None:
+        session.report.log(text.replace("_X_", f"_{system.index}_"))
+        return
+    assert system.reference_energies is not None
+    of_reference = (
+        "ascends and is followed by extrapolated energies"
+        if ascends(system.reference_energies)
+        else "has columns that are taken as continuous bands"
+    )
+    file = f"expBandStruct_{system.index}.par"
+    session.report.line(f"  {text}; {file} {of_reference}; tables *_BS_sys ascend in energy")
 
 
 def _k_points(system: SystemInput) -> str:

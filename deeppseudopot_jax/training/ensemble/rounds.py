@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.evaluation import carried, solve_from
 from deeppseudopot_jax.observables.hamiltonians import hamiltonians
@@ -150,5 +151,6 @@ def cost_of_states(
     cost: Cost, problem: Problem, params: Parameters, states: tuple[States, ...]
 ) -> Float[Array, ""]:
     """The whole cost; NaN where a state was not found."""
+    problem = followed(problem, states)
     levels = found_levels(problem.groups, states, FOR_GRADIENTS)
     return cost(problem, params, Evaluated(bands_of_levels(problem, levels)))

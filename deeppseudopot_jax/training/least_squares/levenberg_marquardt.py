@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.evaluation import (
     Carried,
@@ -184,6 +185,7 @@ def _finite(everywhere: Hamiltonians) -> Bool[Array, ""]:
 def _cost_of(
     cost: Cost, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
 ) -> Float[Array, ""]:
+    problem = followed(problem, states)
     bands = bands_of_levels(problem, energies_of(problem.groups, states))
     return cost(problem, merge(Split(trainable, frozen)), Evaluated(bands))
 

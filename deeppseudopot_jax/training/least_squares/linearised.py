@@ -15,6 +15,7 @@ from deeppseudopot_jax.costs.bands import BandErrors, held_out_cost
 from deeppseudopot_jax.costs.interface import Cost, Evaluated, joined
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.eigensolvers.one_by_one import one_by_one_on_cpu
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, hamiltonians
 from deeppseudopot_jax.observables.states import Levels, energies_of
@@ -84,6 +85,7 @@ def linearised(
         side: from `side_of`.
     """
 
+    problem = followed(problem, states)
     params_at = params_after(coordinates, trainable, frozen)
     start = jnp.zeros(coordinates.size(trainable), problem.dtype)
     params = params_at(start)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.eigensolvers.interface import States
+from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.hamiltonians import hamiltonians
 from deeppseudopot_jax.observables.states import Levels, energies_of
@@ -136,6 +137,7 @@ def spreads(
 ) -> Spreads:
     """`spread_of_bands`, `spread_of_numbers` and `spread_of_curves` at solved states."""
 
+    problem = followed(problem, states)
     params_at = params_after(coordinates, trainable, frozen)
     levels = levels_by_step(problem, params_at, states, len(half))
     return Spreads(

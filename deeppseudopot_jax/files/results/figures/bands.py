@@ -120,14 +120,16 @@ def draw_curves(axes: Axes, system: BandPlot, path: KPath, styles: Mapping[str, 
     """All curves of a system over the path of its k-points."""
     position = np.insert(path.position, path.breaks, np.nan)
     for name, bands in system.curves.items():
-        levels = bands - system.zero
+        order = np.argsort(bands, axis=1) if system.followed_by else np.arange(bands.shape[1])[None]
+        levels = np.take_along_axis(bands, order, axis=1) - system.zero
         interrupted = np.insert(levels, path.breaks, np.nan, axis=0)
         # Below the points: these stay visible where the fit is good.
         axes.plot(position, interrupted, zorder=1.9, **styles[name])
         if system.sigma is not None and name == next(iter(system.curves)):
-            width = np.insert(system.sigma, path.breaks, np.nan, axis=0)
-            for band, sigma in zip(interrupted.T, width.T, strict=True):
-                shaded(axes, position, band, sigma, styles[name]["color"])
+            sigma = np.take_along_axis(system.sigma, order, axis=1)
+            width = np.insert(sigma, path.breaks, np.nan, axis=0)
+            for band, half_width in zip(interrupted.T, width.T, strict=True):
+                shaded(axes, position, band, half_width, styles[name]["color"])
         if path.alone:
             color = styles[name]["color"]
             axes.plot(path.position[path.alone], levels[path.alone], "_", color=color, ms=8)
@@ -144,6 +146,8 @@ def deviations(system: BandPlot, zoom: bool) -> str:
         told = [f"{k} {1000.0 * value:.3g} meV" for k, value in found.items() if value is not None]
         if told:
             lines.append(f"{name}: {', '.join(told)}")
+    if lines and system.followed_by:
+        lines.append(f"(bands followed: {system.followed_by})")
     return "\n".join(lines)
 
 
