@@ -33,7 +33,8 @@ _ALWAYS = {
     "init_Zunger_plotEvery": "2", "init_Zunger_printGrad": "1", "sgd_momentum": "0.5",
     "adam_beta1": "0.8", "adam_beta2": "0.99", "optimizer_lr": "0.01", "scheduler_gamma": "0.9",
     "schedulerStep": "2", "plotEvery": "2", "patience": "3", "perturbEvery": "5",
-    "pre_adjust_moves": "1", "pre_adjust_stepSize": "0.1", "ensemble_spread": "0.2",
+    "pre_adjust_moves": "1", "pre_adjust_stepSize": "0.1", "clip_gradient": "1",
+    "max_cost_increase": "5", "ensemble_spread": "0.2",
     "mc_iter": "10", "mc_perturb_mode": "4", "mc_percentage": "0.1", "mc_beta": "20",
     "mc_swap_every": "5", "mc_delayed_acceptance": "1",
 }  # fmt: skip

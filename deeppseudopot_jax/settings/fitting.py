@@ -87,19 +87,26 @@ class Training(KeyGroup):
     max_epochs: NonNegativeInt = Field(0, alias="max_num_epochs")
     """Epochs of the training, for optimizer = lm accepted steps; 0 trains nothing."""
     optimizer: OptimizerName = Field("adam", alias="optimizer")
-    """adam, sgd or lm (least squares, recommended); the others of the PyTorch code are refused."""
+    """lm (least squares, recommended), or adam, adamw, sparseadam, adamax, nadam, radam, sgd, asgd,
+    rmsprop, adadelta, adagrad, lbfgs as PyTorch has them."""
     learning_rate: PositiveFloat | None = Field(None, alias="optimizer_lr")
-    """Learning rate; needed by adam and sgd."""
+    """Learning rate; needed by all but lm."""
     sgd_momentum: Fraction = Field(0.0, alias="sgd_momentum")
-    """Momentum of sgd."""
+    """Momentum of sgd and rmsprop."""
     adam_beta1: Fraction = Field(0.9, alias="adam_beta1")
-    """Decay of Adam's first moments."""
+    """Decay of the first moments of adam and its relatives."""
     adam_beta2: Fraction = Field(0.999, alias="adam_beta2")
-    """Decay of Adam's second moments."""
+    """Decay of their second moments."""
+    clip_gradient: PositiveFloat | None = Field(None, alias="clip_gradient")
+    """Norm to which longer gradients are shortened before the optimiser sees them; not for lm and
+    lbfgs."""
+    max_cost_increase: Annotated[float, Field(gt=1)] = Field(10.0, alias="max_cost_increase")
+    """A step is taken back, and the learning rate halved, if the cost after it is above that of the
+    first epoch and more than so many times the lowest one; both since the last kick."""
     scheduler_gamma: PositiveFloat | None = Field(None, alias="scheduler_gamma")
-    """Factor on the learning rate after every schedulerStep epochs; needed by adam and sgd."""
+    """Factor on the learning rate after every schedulerStep epochs; needed by all but lm."""
     scheduler_step: PositiveInt | None = Field(None, alias="schedulerStep")
-    """Epochs between two changes of the rate; needed by adam and sgd."""
+    """Epochs between two changes of the rate; needed by all but lm."""
     plot_every: PositiveInt | None = Field(None, alias="plotEvery")
     """Epochs between two sets of files epoch_<N>_*; needed to train."""
     patience: PositiveInt | None = Field(None, alias="patience")
@@ -109,11 +116,12 @@ class Training(KeyGroup):
     ensemble_spread: PositiveFloat = Field(0.1, alias="ensemble_spread")
     """Relative standard deviation of the starts of an ensemble."""
     perturb_every: Annotated[int, Field(ge=-1, le=LARGEST_COUNT)] = Field(-1, alias="perturbEvery")
-    """Epochs between random kicks, -1 for none."""
+    """Updates between random kicks of all trained parameters but a4 and a8, -1 for none."""
     pre_adjust_moves: NonNegativeInt = Field(0, alias="pre_adjust_moves")
-    """Moves before the first epoch."""
+    """Moves before the first epoch, each of the one parameter with the largest gradient; the
+    parameters of lowest cost are kept."""
     pre_adjust_step_size: PositiveFloat | None = Field(None, alias="pre_adjust_stepSize")
-    """Length of these moves."""
+    """Largest length of these moves; without it, optimizer_lr, or 0.01 for lm without that key."""
 
 
 class HeldOut(KeyGroup):

@@ -77,7 +77,11 @@ class Descent:
         """One update of the optimiser."""
         del problem, frozen
         trainable, optimizer_state = _moved(
-            self.optimizer, found.gradient, state.optimizer_state, state.trainable
+            self.optimizer,
+            found.gradient,
+            state.optimizer_state,
+            state.trainable,
+            state.course.rate_factor,
         )
         moved = state._replace(
             trainable=trainable,
@@ -86,6 +90,10 @@ class Descent:
             updates=state.updates + 1,
         )
         return moved, ""
+
+    def after_kick(self, optimizer_state: optax.OptState) -> optax.OptState:
+        """The same: moments are averages over potentials in any case."""
+        return optimizer_state
 
     def compile(
         self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
@@ -122,6 +130,8 @@ def _moved(
     gradient: dict,
     state: optax.OptState,
     trainable: dict,
+    rate_factor: float,
 ) -> tuple[dict, optax.OptState]:
     updates, state = optimizer.update(gradient, state, trainable)
+    updates = jax.tree.map(lambda update: rate_factor * update, updates)
     return optax.apply_updates(trainable, updates), state

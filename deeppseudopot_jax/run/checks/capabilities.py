@@ -5,7 +5,6 @@ What has no effect on a run is named by `idle`.
 
 from deeppseudopot_jax.errors import UnsupportedError
 from deeppseudopot_jax.run.checks.plan import RunPlan
-from deeppseudopot_jax.training.loop import AVAILABLE
 
 
 def check_supported(plan: RunPlan) -> None:
@@ -19,18 +18,6 @@ def check_supported(plan: RunPlan) -> None:
         (settings.smooth_reorder, "smooth_reorder = 1: reordering bands for smoothness"),
         (settings.eigenvector_reorder, "eigvec_reorder = 1: reordering bands by eigenvectors"),
     ]
-    if plan.mode == "gradient":
-        requests += [
-            (
-                settings.optimizer not in AVAILABLE,
-                f"optimizer = {settings.optimizer}: available are {', '.join(AVAILABLE)}",
-            ),
-            (settings.perturb_every > 0, f"perturbEvery = {settings.perturb_every}: random kicks"),
-            (
-                settings.pre_adjust_moves > 0,
-                f"pre_adjust_moves = {settings.pre_adjust_moves}: moves before the first epoch",
-            ),
-        ]
     found = [text for asked, text in requests if asked]
     if found:
         raise UnsupportedError("this version cannot do yet:\n  " + "\n  ".join(found))

@@ -149,6 +149,8 @@ def _run_epochs(session: Session, initial: Solved, history: _History) -> Epoch:
             seconds = now - start
             with uninterrupted():
                 history.add(epoch)
+            for remark in epoch.remarks:
+                report.log(remark)
             report.log(_log_line(epoch, seconds, settings))
             if epoch.failed:
                 raise NumericalError(f"epoch {epoch.number}: {epoch.stopped}")
@@ -201,5 +203,6 @@ def _restore_adam(session: Session, params: Parameters) -> Callable[[OptState], 
     found = initial_moments(session.bundle, session.problem, params)
     others = [name for name in session.plan.trained_channels if name not in found]
     fresh = f"; those of {', '.join(others)} start from zero" if others else ""
-    session.report.line(f"Adam starts from the moments of init_AdamState.pth{fresh}")
+    name = session.bundle.settings.optimizer
+    session.report.line(f"{name} starts from the moments of init_AdamState.pth{fresh}")
     return lambda state: replace_adam_moments(state, found)
