@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
+from deeppseudopot_jax.records import record
 from deeppseudopot_jax.settings import Settings
 
 EPSILON = 1e-8
@@ -25,13 +26,20 @@ _TRACTABLE = 5.0
 """Length of the average of squares above which RAdam divides by its root."""
 
 
-class NadamState(NamedTuple):
+@record
+class NadamState:
     """Adam's count and moments, and the product of all momenta so far."""
 
     count: Int[Array, ""]
     mu: Any
     nu: Any
     mu_product: Float[Array, ""]
+
+
+def with_product(adam: optax.ScaleByAdamState, product: float) -> NadamState:
+    """The state of a NAdam that has come as far as an Adam."""
+    count, mu, nu = adam
+    return NadamState(count, mu, nu, jnp.asarray(product, jnp.float64))
 
 
 class AdamOfChannels(NamedTuple):
@@ -91,7 +99,7 @@ def scale_by_nadam(beta1: float, beta2: float) -> optax.GradientTransformation:
     """Adam with Nesterov's momentum, which warms up as Dozat has it."""
 
     def init(params: Any) -> NadamState:
-        return NadamState(*optax.scale_by_adam().init(params), jnp.ones((), jnp.float64))
+        return with_product(optax.scale_by_adam().init(params), 1.0)
 
     def momentum(count: Array) -> Array:
         return beta1 * (1.0 - 0.5 * _NADAM_BASE ** (count * MOMENTUM_DECAY))

@@ -9,7 +9,7 @@ import numpy as np
 from optax import ScaleByAdamState
 
 from deeppseudopot_jax.errors import InputError
-from deeppseudopot_jax.training.adam_family import MOMENTUM_DECAY, WEIGHT_DECAY, NadamState
+from deeppseudopot_jax.training.adam_family import MOMENTUM_DECAY, WEIGHT_DECAY, with_product
 
 _PRODUCT = "mu_product"
 
@@ -58,7 +58,7 @@ class Layout:
         if not self.has_product:
             return counted
         product = 1.0 if entry is None else float(entry[_PRODUCT])
-        return NadamState(*counted, jnp.asarray(product, jnp.float64))
+        return with_product(counted, product)
 
 
 _COMMON = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False}

@@ -41,7 +41,7 @@ class Memory(NamedTuple):
     step is `length` times `direction`, from where the gradient was `gradient`.
     """
 
-    count: Int[Array, ""]
+    iterations: Int[Array, ""]
     steps: Float[Array, "pair coordinate"]
     changes: Float[Array, "pair coordinate"]
     inverses: Float[Array, " pair"]
@@ -98,7 +98,7 @@ class LimitedMemory:
         if slope > -_SMALL_SLOPE:
             return state, "converged: no step would lower the cost"
         rate = float(self.schedule(state.updates)) * state.course.rate_factor
-        if int(memory.count) == 1:
+        if int(memory.iterations) == 1:
             rate *= min(1.0, 1.0 / float(jnp.abs(found.gradient).sum()))
         flat, back = ravel_pytree(state.trainable)
 
@@ -168,7 +168,7 @@ def _remembering(memory: Memory, gradient: Float[Array, " coordinate"]) -> Memor
     """The memory with the step before, and the direction of the next one."""
     change, step = gradient - memory.gradient, memory.length * memory.direction
     product = change @ step
-    new = (memory.count > 0) & (product > _LEAST_CURVATURE)
+    new = (memory.iterations > 0) & (product > _LEAST_CURVATURE)
 
     def with_new(old: Array, value: Array) -> Array:
         return jnp.where(new, jnp.roll(old, -1, axis=0).at[-1].set(value), old)
@@ -190,5 +190,5 @@ def _remembering(memory: Memory, gradient: Float[Array, " coordinate"]) -> Memor
     rest, parts = jax.lax.scan(newest_first, -gradient, pairs, reverse=True)
     direction, _ = jax.lax.scan(oldest_first, scale * rest, (*pairs, parts))
     return Memory(
-        memory.count + 1, steps, changes, inverses, scale, direction, memory.length, gradient
+        memory.iterations + 1, steps, changes, inverses, scale, direction, memory.length, gradient
     )

@@ -41,7 +41,7 @@ def scale_by_adagrad() -> optax.GradientTransformation:
 class AsgdState(NamedTuple):
     """How many updates there were."""
 
-    count: Int[Array, ""]
+    updates: Int[Array, ""]
 
 
 def scale_by_asgd(schedule: optax.Schedule) -> optax.GradientTransformation:
@@ -58,7 +58,7 @@ def scale_by_asgd(schedule: optax.Schedule) -> optax.GradientTransformation:
         return AsgdState(jnp.zeros((), jnp.int32))
 
     def update(updates: Any, state: AsgdState, params: Any = None) -> tuple:
-        count = state.count
+        count = state.updates
         past = schedule(jnp.maximum(count - 1, 0))
         eta = past / (1.0 + _ASGD_DECAY * past * count.astype(past.dtype)) ** _ASGD_POWER
         scale = eta / schedule(count)
