@@ -14,6 +14,7 @@ from deeppseudopot_jax import build_problem, initial_params
 from deeppseudopot_jax.costs.interface import Cost
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.training.loop import AVAILABLE, Epoch, train
+from deeppseudopot_jax.training.optimizers import OPTIMIZERS, make_optimizer
 
 FROZEN = json.loads((Path(__file__).parent / "data" / "optimizer_trajectories.json").read_text())
 CASES = FROZEN["cases"]
@@ -62,6 +63,24 @@ def test_steps_are_those_of_torch(problem_and_start, case):
         assert name == "lbfgs" and epochs[-1].stopped.startswith("converged")
         rest = expected[len(found) :]
         assert_allclose(rest, np.broadcast_to(found[-1], rest.shape), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_transformations_of_gradients_can_be_vectorised(problem_and_start, name):
+    problem, params, settings = problem_and_start
+    optimizer = make_optimizer(settings.model_copy(update={"optimizer": name}), problem.composition)
+
+    def two_steps(trainable: dict) -> tuple[dict, object]:
+        state = optimizer.init(trainable)
+        for _ in range(2):
+            updates, state = optimizer.update(trainable, state, trainable)
+            trainable = jax.tree.map(jnp.add, trainable, updates)
+        return trainable, state
+
+    both = {"local": jnp.stack([params.local, 2.0 * params.local])}
+    found = jax.vmap(two_steps)(both)
+    one = two_steps({"local": 2.0 * params.local})
+    jax.tree.map(lambda a, b: assert_allclose(a[1], b, rtol=1e-12), found, one)
 
 
 def test_sparseadam_is_adam_where_no_gradient_is_sparse(problem_and_start):

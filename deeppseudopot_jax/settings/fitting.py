@@ -87,8 +87,7 @@ class Training(KeyGroup):
     max_epochs: NonNegativeInt = Field(0, alias="max_num_epochs")
     """Epochs of the training, for optimizer = lm accepted steps; 0 trains nothing."""
     optimizer: OptimizerName = Field("adam", alias="optimizer")
-    """lm (least squares, recommended), or adam, adamw, sparseadam, adamax, nadam, radam, sgd, asgd,
-    rmsprop, adadelta, adagrad, lbfgs as PyTorch has them."""
+    """lm is least squares (recommended); the others are those of PyTorch."""
     learning_rate: PositiveFloat | None = Field(None, alias="optimizer_lr")
     """Learning rate; needed by all but lm."""
     sgd_momentum: Fraction = Field(0.0, alias="sgd_momentum")
@@ -101,8 +100,7 @@ class Training(KeyGroup):
     """Norm to which longer gradients are shortened before the optimiser sees them; not for lm and
     lbfgs."""
     max_cost_increase: Annotated[float, Field(gt=1)] = Field(10.0, alias="max_cost_increase")
-    """A step is taken back, and the learning rate halved, if the cost after it is above that of the
-    first epoch and more than so many times the lowest one; both since the last kick."""
+    """Steps to above the first cost and so many times the lowest are taken back, the rate is halved."""
     scheduler_gamma: PositiveFloat | None = Field(None, alias="scheduler_gamma")
     """Factor on the learning rate after every schedulerStep epochs; needed by all but lm."""
     scheduler_step: PositiveInt | None = Field(None, alias="schedulerStep")
@@ -118,10 +116,9 @@ class Training(KeyGroup):
     perturb_every: Annotated[int, Field(ge=-1, le=LARGEST_COUNT)] = Field(-1, alias="perturbEvery")
     """Updates between random kicks of all trained parameters but a4 and a8, -1 for none."""
     pre_adjust_moves: NonNegativeInt = Field(0, alias="pre_adjust_moves")
-    """Moves before the first epoch, each of the one parameter with the largest gradient; the
-    parameters of lowest cost are kept."""
+    """Moves of the one parameter with the largest gradient before the first epoch."""
     pre_adjust_step_size: PositiveFloat | None = Field(None, alias="pre_adjust_stepSize")
-    """Largest length of these moves; without it, optimizer_lr, or 0.01 for lm without that key."""
+    """Largest length of these moves; without it, optimizer_lr."""
 
 
 class HeldOut(KeyGroup):
