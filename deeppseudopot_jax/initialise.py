@@ -62,17 +62,18 @@ def _restored(model: NetworkModel, bundle: Bundle) -> dict:
 
 
 def initial_moments(bundle: Bundle, problem: Problem, params: Parameters) -> Moments:
-    """Adam's counts and moments from init_AdamState.pth, which must be there.
+    """Counts and moments of Adam or a relative from init_AdamState.pth, which must be there.
 
     Those of the network, and of the other trained channels that the file has.
 
     Raises:
-        InputError: if the file does not hold the state of an Adam for this network.
+        InputError: if the file does not hold the state of such an optimiser for this network.
     """
     model = problem.local
     assert isinstance(model, NetworkModel) and bundle.optimizer_state is not None
     try:
         trainable = split(params, trained_channels(bundle.settings)).trainable
-        return from_torch_adam(model, trainable, bundle.optimizer_state)
+        optimizer = bundle.settings.optimizer
+        return from_torch_adam(model, trainable, bundle.optimizer_state, optimizer)
     except InputError as error:
         raise InputError(f"init_AdamState.pth: {error}") from error

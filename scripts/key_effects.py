@@ -10,10 +10,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deeppseudopot_jax.errors import UnsupportedError
 from deeppseudopot_jax.files.bundle import read_bundle
 from deeppseudopot_jax.files.torch_pickle import write_checkpoint
-from deeppseudopot_jax.run.checks.capabilities import check_supported
 from deeppseudopot_jax.run.checks.idle import remarks
 from deeppseudopot_jax.run.checks.plan import plan_of
 from deeppseudopot_jax.stages import NO_NETWORK
@@ -34,7 +32,8 @@ _ALWAYS = {
     "init_Zunger_plotEvery": "2", "init_Zunger_printGrad": "1", "sgd_momentum": "0.5",
     "adam_beta1": "0.8", "adam_beta2": "0.99", "optimizer_lr": "0.01", "scheduler_gamma": "0.9",
     "schedulerStep": "2", "plotEvery": "2", "patience": "3", "perturbEvery": "5",
-    "pre_adjust_moves": "1", "pre_adjust_stepSize": "0.1", "ensemble_spread": "0.2",
+    "pre_adjust_moves": "1", "pre_adjust_stepSize": "0.1", "clip_gradient": "1",
+    "max_cost_increase": "5", "ensemble_spread": "0.2",
     "mc_iter": "10", "mc_perturb_mode": "4", "mc_percentage": "0.1", "mc_beta": "20",
     "mc_swap_every": "5", "mc_delayed_acceptance": "1",
 }  # fmt: skip
@@ -93,7 +92,6 @@ _INPUTS = {
     "systemName": "GaAs", "fit_defPot": "1", "fit_eph": "1", "fit_eff_masses": "1",
 }  # fmt: skip
 _COEFFICIENTS = {"Ga": "65 2 3 0.7 0.1 1 1 1 0.1", "As": "70 3 3 0.7 -0.1 1 1 1 0.1"}
-_REFUSED = "refused in this version"
 _LEFT_OUT = {"init_qSpace_pot.par", "mcOpts1.par", "kpoints_0_orderMatrix.par"}
 """Files that would speak for some of the keys."""
 _NAMED = re.compile(r"[A-Za-z_]\w*")
@@ -107,7 +105,7 @@ def acting(examples: Mapping[str, str]) -> dict[str, str]:
         given = _ALWAYS | settings
         with tempfile.TemporaryDirectory() as folder:
             idle = _told_idle(_written(Path(folder), examples, given), run == "eval")
-        reasons |= {key: why for key, why in idle.items() if reasons.get(key) != _REFUSED}
+        reasons |= idle
         for key in (*given, *_INPUTS):
             acts = where.setdefault(key, {}).setdefault(run, set())
             acts.update([] if key in idle else [kind])
@@ -159,11 +157,6 @@ def _told_idle(folder: Path, evaluates: bool) -> dict[str, str]:
         if " left out, " in note:
             keys = note.partition(": ")[2].partition(" left out, ")[0]
             idle |= dict.fromkeys(_NAMED.findall(keys), "left out")
-    try:
-        check_supported(plan)
-    except UnsupportedError as error:
-        refused = (line.strip().split(" ")[0] for line in str(error).splitlines()[1:])
-        idle |= dict.fromkeys(refused, _REFUSED)
     return idle
 
 

@@ -11,6 +11,8 @@ from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_s
 from deeppseudopot_jax.run.checks.idle import WHY_IDLE, remarks
 from deeppseudopot_jax.run.checks.plan import plan_of
 from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.training.adam_family import ADAM_FAMILY
+from deeppseudopot_jax.training.loop import AVAILABLE
 from deeppseudopot_jax.types import DeformationTarget, MonteCarloOptions
 
 TRAINING = {
@@ -202,13 +204,31 @@ def test_the_dropout_rate_is_told():
     assert any("dropout rate is 0" in remark for remark in remarks(plan_of(bundle)))
 
 
-@pytest.mark.parametrize(
-    "request_", [{"optimizer": "lbfgs"}, {"perturb_every": 5}, {"pre_adjust_moves": 5}]
-)
-def test_training_is_refused_only_where_there_is_one(request_):
-    check_supported(plan_of(made(**request_)))
-    with pytest.raises(UnsupportedError, match="this version cannot do yet"):
-        check_supported(plan_of(made(**TRAINING, **request_)))
+@pytest.mark.parametrize("optimizer", AVAILABLE)
+def test_no_optimiser_is_refused_nor_are_kicks(optimizer):
+    keys = {"optimizer": optimizer, "perturb_every": 5, "pre_adjust_moves": 5, "seed": 2}
+    plan = plan_of(made(**TRAINING, **keys))
+    check_supported(plan)
+    assert not any(about(plan.bundle, key) for key in ("perturbEvery", "pre_adjust_moves", "seed"))
+    assert not about(plan.bundle, "optimizer_lr")  # the length of these moves
+
+
+def test_keys_act_with_the_optimisers_that_have_them():
+    keys = {"adam_beta1": 0.8, "sgd_momentum": 0.5, "clip_gradient": 1.0, "max_cost_increase": 4.0}
+    acting = {
+        name: [key for key in keys if not about(made(**TRAINING, **keys, optimizer=name), key)]
+        for name in AVAILABLE
+    }
+    own = dict.fromkeys(ADAM_FAMILY, "adam_beta1") | dict.fromkeys(
+        ("sgd", "rmsprop"), "sgd_momentum"
+    )
+    for name in AVAILABLE:
+        expected = [own[name]] if name in own else []
+        expected += [] if name in ("lm", "lbfgs") else ["clip_gradient"]
+        expected += [] if name == "lm" else ["max_cost_increase"]
+        assert acting[name] == expected
+    ensemble = made(**TRAINING, perturb_every=5, ensemble_size=2)
+    assert "undisturbed" in about(ensemble, "perturbEvery")
 
 
 @pytest.mark.parametrize("request_", ["smooth_reorder", "eigenvector_reorder"])

@@ -29,7 +29,7 @@ KEYS = {
     "initialisation": "init_from init_Zunger_* force_retrain seed",
     "training": (
         "max_num_epochs optimizer optimizer_lr schedulerStep scheduler_gamma sgd_momentum adam_* "
-        "patience ensemble_* perturbEvery pre_adjust_*"
+        "clip_gradient max_cost_increase patience ensemble_* perturbEvery pre_adjust_*"
     ),
     "validation": "validation_k validation_systems",
     "Monte Carlo": "mc_*",

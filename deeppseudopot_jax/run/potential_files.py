@@ -12,7 +12,7 @@ from deeppseudopot_jax.parameters import COLUMNS, Parameters, to_coefficients, t
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.adam_state import adam_moments, schedule_count, to_torch_adam
-from deeppseudopot_jax.training.optimizers import staircase
+from deeppseudopot_jax.training.optimizers import schedule_of
 from deeppseudopot_jax.types import Bundle
 
 
@@ -47,17 +47,14 @@ class PotentialFiles:
                 tables.write_coefficients(file, row)
 
     def _torch_adam_state(self, model: NetworkModel, state: OptState) -> dict | None:
-        """An optimizer state as PyTorch keeps it; None without Adam."""
+        """An optimizer state as PyTorch keeps it; None without Adam's moments."""
         moments, settings = adam_moments(state), self.bundle.settings
         if moments is None:
             return None
-        assert settings.learning_rate and settings.scheduler_gamma and settings.scheduler_step
-        schedule = staircase(
-            settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step
-        )
         # Adam's own counts go on over restarts, the schedule starts anew with every run.
-        rate = float(schedule(schedule_count(state)))
-        return to_torch_adam(model, moments, rate, (settings.adam_beta1, settings.adam_beta2))
+        rate = float(schedule_of(settings)(schedule_count(state)))
+        betas = settings.adam_beta1, settings.adam_beta2
+        return to_torch_adam(model, moments, rate, betas, optimizer=settings.optimizer)
 
 
 def coefficients_of(

@@ -10,7 +10,7 @@ from deeppseudopot_jax.files.bundle.reader import read_bundle
 from deeppseudopot_jax.files.results.painter import Here, Painter
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Precision
-from deeppseudopot_jax.run.checks.capabilities import check_initialised, check_supported
+from deeppseudopot_jax.run.checks.capabilities import check_initialised
 from deeppseudopot_jax.run.checks.idle import remarks
 from deeppseudopot_jax.run.checks.potential import check_same_potential, evaluation_of
 from deeppseudopot_jax.run.checks.resources import check_resources
@@ -71,7 +71,6 @@ def run(
 
     Raises:
         BundleError: listing everything wrong with the inputs.
-        UnsupportedError: if the bundle depends on what is not implemented.
         ResultsError: if the results folder cannot be used, or what is resumed is of another run.
         NumericalError: if energies or costs are not finite; files written before stay.
         InputError: if the weights or the basis do not fit what is asked for.
@@ -80,8 +79,6 @@ def run(
     bundle = read_bundle(inputs)
     _check_source(bundle, folder)
     stages = stages_of(bundle, folder)
-    for stage in stages:
-        check_supported(stage.plan)
     if resume:
         check_resumable(stages)
     needs = check_resources([stage.plan for stage in stages], precision)
@@ -135,12 +132,11 @@ def evaluate(
     Other arguments and errors are those of `run`.
 
     Raises:
-        UnsupportedError: also if PPmodel is a network and the bundle has no init_PPmodel.pth.
+        UnsupportedError: if PPmodel is a network and the bundle has no init_PPmodel.pth.
         InputError: also if the settings make another potential of the files in `potential`.
     """
     folder = ResultsFolder(results, inputs, overwrite)
     plan, taken = evaluation_of(inputs, potential)
-    check_supported(plan)
     check_initialised(plan)
     needs = check_resources([plan], precision)
     times: list[StageTime] = []

@@ -90,19 +90,25 @@ class Training(KeyGroup):
     max_epochs: NonNegativeInt = Field(0, alias="max_num_epochs")
     """Epochs of the training, for optimizer = lm accepted steps; 0 trains nothing."""
     optimizer: OptimizerName = Field("adam", alias="optimizer")
-    """adam, sgd or lm (least squares, recommended); the others of the PyTorch code are refused."""
+    """lm is least squares (recommended); the others are those of PyTorch."""
     learning_rate: PositiveFloat | None = Field(None, alias="optimizer_lr")
-    """Learning rate; needed by adam and sgd."""
+    """Learning rate; needed by all but lm."""
     sgd_momentum: Fraction = Field(0.0, alias="sgd_momentum")
-    """Momentum of sgd."""
+    """Momentum of sgd and rmsprop."""
     adam_beta1: Fraction = Field(0.9, alias="adam_beta1")
-    """Decay of Adam's first moments."""
+    """Decay of the first moments of adam and its relatives."""
     adam_beta2: Fraction = Field(0.999, alias="adam_beta2")
-    """Decay of Adam's second moments."""
+    """Decay of their second moments."""
+    clip_gradient: PositiveFloat | None = Field(None, alias="clip_gradient")
+    """Norm to which longer gradients are shortened before the optimiser sees them; not for lm and
+    lbfgs."""
+    max_cost_increase: Annotated[float, Field(gt=1)] = Field(10.0, alias="max_cost_increase")
+    """Steps to above the first cost and so many times the lowest are taken back, with half the
+    rate."""
     scheduler_gamma: PositiveFloat | None = Field(None, alias="scheduler_gamma")
-    """Factor on the learning rate after every schedulerStep epochs; needed by adam and sgd."""
+    """Factor on the learning rate after every schedulerStep epochs; needed by all but lm."""
     scheduler_step: PositiveInt | None = Field(None, alias="schedulerStep")
-    """Epochs between two changes of the rate; needed by adam and sgd."""
+    """Epochs between two changes of the rate; needed by all but lm."""
     plot_every: PositiveInt | None = Field(None, alias="plotEvery")
     """Epochs between two sets of files epoch_<N>_*, and iterations between two mc_iter_<n>_*;
     needed to train."""
@@ -113,11 +119,11 @@ class Training(KeyGroup):
     ensemble_spread: PositiveFloat = Field(0.1, alias="ensemble_spread")
     """Relative standard deviation of the starts of an ensemble."""
     perturb_every: Annotated[int, Field(ge=-1, le=LARGEST_COUNT)] = Field(-1, alias="perturbEvery")
-    """Epochs between random kicks, -1 for none."""
+    """Updates between random kicks of all trained parameters but a4 and a8, -1 for none."""
     pre_adjust_moves: NonNegativeInt = Field(0, alias="pre_adjust_moves")
-    """Moves before the first epoch."""
+    """Moves of the one parameter with the largest gradient before the first epoch."""
     pre_adjust_step_size: PositiveFloat | None = Field(None, alias="pre_adjust_stepSize")
-    """Length of these moves."""
+    """Largest length of these moves; without it, optimizer_lr."""
 
 
 class HeldOut(KeyGroup):

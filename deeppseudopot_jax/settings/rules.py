@@ -38,6 +38,14 @@ def rule_violations(settings: Keys) -> list[Violation]:
                 "bands, choose one",
             )
         )
+    if settings.optimizer == "lbfgs" and settings.ensemble_size > 1:
+        violations.append(
+            Violation(
+                ("optimizer", "ensemble_size"),
+                "optimizer = lbfgs together with ensemble_size > 1: a line search takes another "
+                "number of trials in every fit; choose another optimizer or ensemble_size = 1",
+            )
+        )
     for field, on in (
         ("train_spin_orbit", settings.train_spin_orbit),
         ("train_nonlocal", settings.train_nonlocal),
@@ -63,6 +71,12 @@ def rule_violations(settings: Keys) -> list[Violation]:
             "init_epochs",
             "init_Zunger_num_epochs > 0",
             _INIT_NEEDS,
+        ),
+        (
+            settings.pre_adjust_moves > 0 and settings.learning_rate is None,
+            "pre_adjust_moves",
+            "pre_adjust_moves > 0 without optimizer_lr",
+            ["pre_adjust_step_size"] if settings.max_epochs > 0 else [],
         ),
         (settings.tail_strength > 0, "tail_strength", "penalize_lambda > 0", ["tail_start"]),
         (

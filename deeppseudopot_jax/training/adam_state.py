@@ -1,4 +1,4 @@
-"""Adam's moments as optax keeps them and as `torch.optim.Adam.state_dict()` does.
+"""Moments of Adam and its relatives, here and as `torch.optim.Adam.state_dict()` has them.
 
 Channels beside the network stand in an entry of the dict that PyTorch does not look at.
 """
@@ -9,15 +9,16 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from optax import OptState, ScaleByAdamState, ScaleByScheduleState
+from optax import OptState, ScaleByScheduleState
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.state_dict import from_state_dict, to_state_dict
-from deeppseudopot_jax.training.optimizers import AdamOfChannels
+from deeppseudopot_jax.training.adam_family import EPSILON, AdamOfChannels
+from deeppseudopot_jax.training.adam_layouts import LAYOUTS, check_entry
 
 Part = TypeVar("Part")
-Moments = dict[str, ScaleByAdamState]
+Moments = dict[str, Any]
 """Adam's count and moments of every trained channel; of a network, those of its weights."""
 
 _CHANNELS = "channels"
@@ -28,9 +29,10 @@ def to_torch_adam(
     moments: Moments,
     learning_rate: float,
     betas: tuple[float, float] = (0.9, 0.999),
-    epsilon: float = 1e-8,
+    epsilon: float = EPSILON,
+    optimizer: str = "adam",
 ) -> dict:
-    """The `torch.optim.Adam.state_dict()` of an optimizer state.
+    """The `state_dict()` of PyTorch's optimiser of that name.
 
     Args:
         model: the network.
@@ -39,39 +41,31 @@ def to_torch_adam(
         learning_rate: at present, after the schedule.
         betas: decay rates of the moments.
         epsilon: added to the root of the second moment.
+        optimizer: one of the Adam family.
     """
+    layout = LAYOUTS[optimizer]
     network = moments["local"]
     means, squares = (_by_name(model, moment) for moment in (network.mu, network.nu))
     unused = f"hidden_bn.{len(model.widths) - 1}."  # PyTorch's last batch norm takes no part
     entries = {
-        i: _entry(network.count, means[name], squares[name])
+        i: layout.entry(network, means[name], squares[name])
         for i, name in enumerate(means)
         if unused not in name
     }
-    options = {
-        "lr": float(learning_rate),
-        "betas": tuple(float(beta) for beta in betas),
-        "eps": float(epsilon),
-        "weight_decay": 0,
-        "amsgrad": False,
-        "maximize": False,
-        "foreach": None,
-        "capturable": False,
-        "differentiable": False,
-        "fused": None,
-        "params": list(range(len(means))),
-    }
+    options = layout.group(learning_rate, betas, epsilon, len(means))
     found = {"state": entries if int(network.count) else {}, "param_groups": [options]}
     others = {
-        name: _entry(part.count, part.mu, part.nu)
+        name: layout.entry(part, part.mu, part.nu)
         for name, part in moments.items()
         if name != "local" and int(part.count)
     }
     return found | {_CHANNELS: others} if others else found
 
 
-def from_torch_adam(model: NetworkModel, trainable: Mapping[str, Any], state: dict) -> Moments:
-    """Optax's counts and moments from a `torch.optim.Adam.state_dict()`.
+def from_torch_adam(
+    model: NetworkModel, trainable: Mapping[str, Any], state: dict, optimizer: str = "adam"
+) -> Moments:
+    """Counts and moments from a `torch.optim.Adam.state_dict()`, or that of one of its relatives.
 
     Args:
         model: the network.
@@ -80,74 +74,65 @@ def from_torch_adam(model: NetworkModel, trainable: Mapping[str, Any], state: di
             never moved, gets zeros.
         state: may have the other channels in an entry of their own; those that it lacks are absent
             from what is returned.
+        optimizer: which is to go on, one of the Adam family.
 
     Raises:
-        InputError: if `state` is no Adam state, or one of other parameters.
+        InputError: if `state` is that of another optimiser, whose moments mean something else, or
+            one of other parameters.
     """
-    others = _others(trainable, state.get(_CHANNELS, {}))
-    return {"local": _of_network(model, trainable["local"], state), **others}
+    others = _others(trainable, state.get(_CHANNELS, {}), optimizer)
+    return {"local": _of_network(model, trainable["local"], state, optimizer), **others}
 
 
-def _entry(count: Any, mean: Any, square: Any) -> dict[str, np.ndarray]:
-    """What PyTorch keeps of one parameter."""
-    return {
-        "step": np.asarray(count, np.float32),
-        "exp_avg": np.asarray(mean),
-        "exp_avg_sq": np.asarray(square),
-    }
-
-
-def _others(trainable: Mapping[str, Any], entries: Any) -> Moments:
+def _others(trainable: Mapping[str, Any], entries: Any, optimizer: str) -> Moments:
     """Those of the channels beside the network that have an entry."""
     if not isinstance(entries, dict):
         found = type(entries).__name__
         raise InputError(f"{_CHANNELS} of the optimizer state is a {found}; legal: a dict")
     return {
-        name: _of_channel(name, value, entries[name])
+        name: _of_channel(name, value, entries[name], optimizer)
         for name, value in trainable.items()
         if name != "local" and name in entries
     }
 
 
-def _of_channel(name: str, value: Any, entry: Any) -> ScaleByAdamState:
-    try:
-        count = int(entry["step"])
-        mean, square = (np.asarray(entry[key]) for key in ("exp_avg", "exp_avg_sq"))
-    except (KeyError, TypeError, IndexError) as error:
-        raise InputError(f"the optimizer state of {name} is not one of Adam: {error!r}") from error
-    for moment in (mean, square):
+def _of_channel(name: str, value: Any, entry: Any, optimizer: str) -> Any:
+    check_entry(entry, optimizer, name)
+    layout = LAYOUTS[optimizer]
+    moments = [np.asarray(entry[key]) for key in (layout.mean, layout.square)]
+    for moment in moments:
         if moment.shape != value.shape:
             raise InputError(
                 f"the optimizer state has shape {moment.shape} for {name}, expected {value.shape}"
             )
-    mu, nu = (jnp.asarray(moment, value.dtype) for moment in (mean, square))
-    return ScaleByAdamState(jnp.asarray(count, jnp.int32), mu, nu)
+    mu, nu = (jnp.asarray(moment, value.dtype) for moment in moments)
+    return layout.state(int(entry["step"]), mu, nu, entry)
 
 
-def _of_network(model: NetworkModel, parameters: dict, state: dict) -> ScaleByAdamState:
+def _of_network(model: NetworkModel, parameters: dict, state: dict, optimizer: str) -> Any:
+    layout = LAYOUTS[optimizer]
     shapes = {name: value.shape for name, value in _by_name(model, parameters).items()}
     try:
         indices = [i for group in state["param_groups"] for i in group["params"]]
-        entries = state["state"]
-        steps = {int(entry["step"]) for entry in entries.values()}
-        means, squares = (
-            {i: np.asarray(entry[key]) for i, entry in entries.items()}
-            for key in ("exp_avg", "exp_avg_sq")
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the optimizer state is not one of Adam: {error!r}") from error
+        entries = dict(state["state"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"this is not the state of an optimizer: {error!r}") from error
     if len(indices) != len(shapes):
         raise InputError(
             f"the optimizer state has {len(indices)} parameters, PPmodel = {model.name} "
             f"has {len(shapes)}"
         )
+    for index, entry in entries.items():
+        check_entry(entry, optimizer, f"parameter {index}")
+    steps = {int(entry["step"]) for entry in entries.values()}
     if len(steps) > 1:
         raise InputError(f"the parameters of the optimizer state differ in steps: {sorted(steps)}")
+    places = dict(zip(shapes, indices, strict=True))
     mu, nu = (
-        _like(model, parameters, dict(zip(shapes, indices, strict=True)), moment)
-        for moment in (means, squares)
+        _like(model, parameters, places, {i: np.asarray(e[key]) for i, e in entries.items()})
+        for key in (layout.mean, layout.square)
     )
-    return ScaleByAdamState(jnp.asarray(max(steps, default=0), jnp.int32), mu, nu)
+    return layout.state(max(steps, default=0), mu, nu, next(iter(entries.values()), None))
 
 
 def _by_name(model: NetworkModel, parameters: dict) -> dict[str, np.ndarray]:

@@ -78,7 +78,11 @@ class Descent:
         """One update of the optimiser."""
         del problem, frozen
         trainable, optimizer_state = _moved(
-            self.optimizer, found.gradient, state.optimizer_state, state.trainable
+            self.optimizer,
+            found.gradient,
+            state.optimizer_state,
+            state.trainable,
+            state.course.rate_factor,
         )
         moved = state._replace(
             trainable=trainable,
@@ -88,9 +92,9 @@ class Descent:
         )
         return moved, ""
 
-    def shapes(self, trainable: dict, states: tuple[States, ...]) -> TrainingState:
-        """A state after some move, of which shapes alone count."""
-        return TrainingState(trainable, self.begin(trainable), carried(states))
+    def after_kick(self, optimizer_state: optax.OptState) -> optax.OptState:
+        """The same: moments are averages over potentials in any case."""
+        return optimizer_state
 
     def compile(
         self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
@@ -128,6 +132,8 @@ def _moved(
     gradient: dict,
     state: optax.OptState,
     trainable: dict,
+    rate_factor: float,
 ) -> tuple[dict, optax.OptState]:
     updates, state = optimizer.update(gradient, state, trainable)
+    updates = jax.tree.map(lambda update: rate_factor * update, updates)
     return optax.apply_updates(trainable, updates), state

@@ -1,12 +1,13 @@
 """What an optimiser of a training is: it looks at parameters, then moves them."""
 
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.eigensolvers.interface import States
-from deeppseudopot_jax.observables.evaluation import Carried, Evaluation
+from deeppseudopot_jax.observables.evaluation import Carried, Evaluation, carried
 from deeppseudopot_jax.parallel import placed
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -15,21 +16,26 @@ from deeppseudopot_jax.problem import Problem
 class Course(NamedTuple):
     """What a training has come to so far: plain numbers.
 
-    `first` is the cost of its first epoch, `lowest` the lowest one of what judges epochs, at epoch
-    `best`; infinite before any. `rejections` counts steps that were taken back, each of which
-    halved `rate_factor`, a factor on the learning rate.
+    `first` is the cost at its start or after its last kick, `least` the lowest one since then.
+    `judged` is the lowest one of what judges epochs, of all, at epoch `best`. Infinite before any
+    epoch. `rejections` counts steps that were taken back, each of which halved `rate_factor`, a
+    factor on the learning rate.
     """
 
-    first: float = float("inf")
-    lowest: float = float("inf")
+    first: float = inf
+    least: float = inf
+    judged: float = inf
     best: int = 0
     rejections: int = 0
     rate_factor: float = 1.0
 
-    def after(self, number: int, cost: float, judged: float) -> "Course":
-        """The course after an epoch."""
-        known = self if self.first < float("inf") else self._replace(first=cost)
-        return known._replace(lowest=judged, best=number) if judged < known.lowest else known
+    def after(self, number: int, cost: float, judged: float, anew: bool) -> "Course":
+        """The course after an epoch; `anew` is one of kicked parameters."""
+        anew = anew or self.first == inf
+        found = self._replace(
+            first=cost if anew else self.first, least=cost if anew else min(cost, self.least)
+        )
+        return found._replace(judged=judged, best=number) if judged < self.judged else found
 
     def after_rejection(self) -> "Course":
         """The course after a step that was taken back."""
@@ -50,6 +56,16 @@ class TrainingState(NamedTuple):
     updates: int = 0
     evaluation: Evaluation | None = None
     course: Course = Course()
+
+    def kicked(self, trainable: dict, optimizer_state: Any) -> "TrainingState":
+        """The state at other parameters, whose bands are solved from the same wave functions."""
+        known = self.evaluation
+        return self._replace(
+            trainable=trainable,
+            optimizer_state=optimizer_state,
+            carried=self.carried if known is None else carried(known.states),
+            evaluation=None,
+        )
 
 
 class StepInfo(NamedTuple):
@@ -89,8 +105,8 @@ class Optimiser(Protocol):
         """The state after one update, and why there is no further one; empty while there is."""
         ...
 
-    def shapes(self, trainable: dict, states: tuple[States, ...]) -> TrainingState:
-        """A state after some move, of which shapes alone count, as those of `states` may."""
+    def after_kick(self, optimizer_state: Any) -> Any:
+        """What the optimiser remembers where its parameters have been changed from outside."""
         ...
 
     def compile(

@@ -1,10 +1,13 @@
 """The training loop: a generator of epochs that neither prints nor writes.
 
-Epoch N is the state after N updates: its cost belongs to exactly the parameters it carries.
+Epoch N is the state after N updates: its cost belongs to exactly the parameters it carries. An
+update that leads nowhere is taken back and no epoch.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -20,11 +23,19 @@ from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.descent import Descent
 from deeppseudopot_jax.training.interface import Optimiser, TrainingState
+from deeppseudopot_jax.training.kicks import is_kicked, kicked, pre_adjusted
+from deeppseudopot_jax.training.lbfgs import LimitedMemory
 from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
-from deeppseudopot_jax.training.optimizers import OPTIMIZERS, make_optimizer
+from deeppseudopot_jax.training.optimizers import (
+    OPTIMIZERS,
+    make_optimizer,
+    neutral_long_range,
+    schedule_of,
+)
+from deeppseudopot_jax.training.rejection import MOST_REJECTIONS, told, why_rejected
 from deeppseudopot_jax.training.trainable import Split, merge, split
 
-AVAILABLE = (*OPTIMIZERS, "lm")
+AVAILABLE = (*OPTIMIZERS, "lbfgs", "lm")
 """The names of the optimisers that there are."""
 
 
@@ -38,8 +49,9 @@ class Epoch:
     epoch is the last one. `held_out` is the cost of the levels that are held out, None without any,
     and `judged` what tells the best epoch: that cost if there is a patience with it, else `cost`.
     From `state` another training goes on with this very epoch, bit by bit; it holds all wave
-    functions, so whoever keeps epochs had better leave it out.
-    `gradient` is that of the cost in the trainable numbers, None where the optimiser keeps it.
+    functions, so whoever keeps epochs had better leave it out. `gradient` is that of the cost in
+    the trainable numbers, None where the optimiser keeps it. `remarks` tell what has happened since
+    the epoch before: kicks, steps that were taken back.
     """
 
     number: int
@@ -55,6 +67,7 @@ class Epoch:
     early_stopping: bool = False
     state: TrainingState | None = None
     gradient: dict | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def judged(self) -> float:
@@ -78,9 +91,12 @@ def train(
 ) -> Iterator[Epoch]:
     """Epochs 0, 1, ... of gradient training; the last one says why it stopped.
 
-    Training ends after `max_num_epochs` updates, after `patience` epochs without a lower cost, or
-    at once where the cost or gradient is not finite. Where something is held out of the fit,
-    patience goes by the held-out cost, and so does what is the best epoch.
+    Training ends after `max_num_epochs` updates or after `patience` epochs without a lower cost.
+    Where something is held out of the fit, patience goes by the held-out cost, and so does what is
+    the best epoch. After every `perturbEvery` updates the parameters are kicked.
+
+    An update whose cost or gradient is not finite, or whose cost has risen as `max_cost_increase`
+    says, is made anew with half the learning rate; after 20 of these in all, training ends.
 
     Args:
         problem: from `build_problem`.
@@ -98,6 +114,7 @@ def train(
     cost = cost or cost_of_bands(problem)
     trainable, frozen = split(params, trained_channels(settings))
     optimiser = optimiser_of(settings, problem, cost, trainable)
+    fresh = start is None
     if start is None:
         start = TrainingState(trainable, restore(optimiser.begin(trainable)), carried)
     # Placed now, because the first update leaves its results so: nothing is compiled twice.
@@ -105,7 +122,12 @@ def train(
         problem.mesh, PartitionSpec(), (start.trainable, start.optimizer_state, frozen)
     )
     state = start._replace(trainable=trainable, optimizer_state=optimizer_state)
+    remarks: tuple[str, ...] = ()
+    if fresh and settings.pre_adjust_moves:
+        state, done = pre_adjusted(problem, frozen, state, cost, settings)
+        remarks = (done,)
     patience = settings.patience or settings.max_epochs + 1
+    before: tuple[TrainingState, Any] | None = None
     while True:
         info, found = optimiser.look(problem, frozen, state)
         epoch = Epoch(
@@ -122,17 +144,51 @@ def train(
             state=state,
             gradient=None if info.gradient is None else local(info.gradient),
         )
-        course = state.course.after(epoch.number, epoch.cost, epoch.judged)
-        stopped = _why_stopped(epoch, settings.max_epochs, epoch.number - course.best >= patience)
+        number, course, kick = epoch.number, state.course, is_kicked(settings, state.updates)
+        rejected = ""
+        if before is not None:
+            limit = inf if kick else settings.max_cost_increase * course.least
+            rejected = why_rejected(epoch.cost, epoch.failed, course, limit)
+        # Least squares knows no rate, so it would make the same step again.
+        repeated = course.rejections < MOST_REJECTIONS and (kick or not settings.least_squares)
+        if rejected and repeated and before is not None:
+            course = course.after_rejection()
+            before = before[0]._replace(course=course), before[1]
+            state, _ = optimiser.move(problem, frozen, *before)
+            state = _kicked(optimiser, problem, state, settings)
+            remarks += (told(number, rejected, course),)
+            continue
+        if kick:
+            remarks += (f"epoch {number}: the parameters have been kicked (perturbEvery)",)
+        epoch = replace(epoch, remarks=remarks)
+        course = course.after(number, epoch.cost, epoch.judged, anew=kick)
+        stopped = _why_stopped(epoch, settings.max_epochs, number - course.best >= patience)
+        if rejected and not epoch.failed:
+            stopped = f"{rejected}, after {course.rejections} steps taken back"
         if stopped:
             if epoch.failed:
                 stopped += f": {diagnosis(problem, epoch.params, cost)}"
             yield replace(epoch, stopped=stopped)
             return
-        state, ended = optimiser.move(problem, frozen, state._replace(course=course), found)
+        before = state._replace(course=course), found
+        state, ended = optimiser.move(problem, frozen, *before)
         yield replace(epoch, stopped=ended)
         if ended:
             return
+        state, remarks = _kicked(optimiser, problem, state, settings), ()
+
+
+def _kicked(
+    optimiser: Optimiser, problem: Problem, state: TrainingState, settings: Settings
+) -> TrainingState:
+    """The state after the kick that belongs to its number of updates, if one does."""
+    if not is_kicked(settings, state.updates):
+        return state
+    # A kick that was taken back is followed by another one.
+    number = state.updates, state.course.rejections
+    trainable = kicked(local(state.trainable), settings.seed, *number)
+    memory = optimiser.after_kick(state.optimizer_state)
+    return state.kicked(*placed(problem.mesh, PartitionSpec(), (trainable, memory)))
 
 
 def optimiser_of(settings: Settings, problem: Problem, cost: Cost, trainable: dict) -> Optimiser:
@@ -143,6 +199,9 @@ def optimiser_of(settings: Settings, problem: Problem, cost: Cost, trainable: di
     """
     if settings.least_squares:
         return least_squares(problem, cost, trainable)
+    if settings.optimizer == "lbfgs":
+        neutral = neutral_long_range(problem.composition)
+        return LimitedMemory(cost, schedule_of(settings), neutral)
     return Descent(cost, make_optimizer(settings, problem.composition))
 
 

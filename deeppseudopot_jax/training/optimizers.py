@@ -1,67 +1,116 @@
-"""Optimisers by their names in NN_config.par."""
+"""Optimisers that transform gradients, by their names in NN_config.par, as PyTorch has them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.training.adam_family import ADAM_FAMILY
+
+_ASGD_DECAY = 1e-4
+_ASGD_POWER = 0.75
+_ADAGRAD_EPSILON = 1e-10
 
 
 def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999) -> optax.GradientTransformation:
     """optax's Adam, free to promote: it raises the betas to the power of an integer count."""
-    adam = optax.scale_by_adam(b1=beta1, b2=beta2)
-
-    def update(
-        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
-    ) -> tuple:
-        with jax.numpy_dtype_promotion("standard"):
-            return adam.update(updates, state, params)
-
-    return optax.GradientTransformation(adam.init, update)
+    return _promoting(optax.scale_by_adam(b1=beta1, b2=beta2))
 
 
-class AdamOfChannels(NamedTuple):
-    """Adam's count and moments of every channel, by its name."""
+def scale_by_adagrad() -> optax.GradientTransformation:
+    """Over the root of the sum of all squares so far (J. Duchi et al., JMLR 12, 2121 (2011)).
 
-    channels: dict[str, optax.ScaleByAdamState]
-
-
-def scale_by_adam_of_channels(beta1: float, beta2: float) -> optax.GradientTransformation:
-    """Adam with a count of its own for every channel, each a pytree of parameters by its name.
-
-    A channel that is trained for the first time beside one with old moments begins as a fresh Adam
-    does: moments of zero under an old count would lack their bias correction.
+    optax has the epsilon inside the root.
     """
-    adam = scale_by_adam(beta1, beta2)
 
-    def init(params: dict) -> AdamOfChannels:
-        return AdamOfChannels({name: adam.init(channel) for name, channel in params.items()})
-
-    def update(
-        updates: dict, state: AdamOfChannels, params: dict | None = None
-    ) -> tuple[dict, AdamOfChannels]:
+    def update(updates: Any, sums: Any, params: Any = None) -> tuple:
         del params
-        found = {name: adam.update(updates[name], old) for name, old in state.channels.items()}
-        moved = {name: step for name, (step, _) in found.items()}
-        return moved, AdamOfChannels({name: new for name, (_, new) in found.items()})
+        sums = jax.tree.map(lambda total, gradient: total + gradient**2, sums, updates)
+        roots = jax.tree.map(lambda total: jnp.sqrt(total) + _ADAGRAD_EPSILON, sums)
+        return jax.tree.map(jnp.divide, updates, roots), sums
+
+    return optax.GradientTransformation(optax.tree.zeros_like, update)
+
+
+class AsgdState(NamedTuple):
+    """How many updates there were."""
+
+    updates: Int[Array, ""]
+
+
+def scale_by_asgd(schedule: optax.Schedule) -> optax.GradientTransformation:
+    """PyTorch's averaged gradient descent, of which the last iterate is the potential.
+
+    Rate and decay of update n follow from the learning rate r at update n - 1, r / (1 + decay r
+    n)^0.75. The average that gives it its name begins after a million updates; before, it is the
+    last iterate itself, so there is none here. (B. T. Polyak, A. B. Juditsky, SIAM J. Control
+    Optim. 30, 838 (1992).)
+    """
+
+    def init(params: Any) -> AsgdState:
+        del params
+        return AsgdState(jnp.zeros((), jnp.int32))
+
+    def update(updates: Any, state: AsgdState, params: Any = None) -> tuple:
+        count = state.updates
+        past = schedule(jnp.maximum(count - 1, 0))
+        eta = past / (1.0 + _ASGD_DECAY * past * count.astype(past.dtype)) ** _ASGD_POWER
+        scale = eta / schedule(count)
+        moved = jax.tree.map(
+            lambda gradient, value: scale.astype(value.dtype) * (gradient + _ASGD_DECAY * value),
+            updates,
+            params,
+        )
+        return moved, AsgdState(count + 1)
 
     return optax.GradientTransformation(init, update)
 
 
+def _momentum(settings: Settings) -> optax.GradientTransformation:
+    decay = settings.sgd_momentum
+    return optax.trace(decay=decay) if decay else optax.identity()
+
+
 OPTIMIZERS: dict[str, Callable[[Settings], optax.GradientTransformation]] = {
-    "adam": lambda s: scale_by_adam_of_channels(s.adam_beta1, s.adam_beta2),
-    "sgd": lambda s: optax.trace(decay=s.sgd_momentum) if s.sgd_momentum else optax.identity(),
+    **ADAM_FAMILY,
+    "sgd": _momentum,
+    "asgd": lambda s: scale_by_asgd(schedule_of(s)),
+    "rmsprop": lambda s: optax.chain(
+        optax.scale_by_rms(decay=0.99, eps=1e-8, eps_in_sqrt=False), _momentum(s)
+    ),
+    "adadelta": lambda _: optax.scale_by_adadelta(rho=0.9, eps=1e-6),
+    "adagrad": lambda _: scale_by_adagrad(),
 }
+"""What a learning rate is multiplied by; `lbfgs` and `lm` are no transformations of gradients."""
 
 
 def staircase(rate: float, gamma: float, every: int) -> optax.Schedule:
-    """The rate times `gamma` after every `every` steps."""
-    return optax.exponential_decay(rate, every, gamma, staircase=True)
+    """The rate times `gamma` after every `every` steps, in double precision."""
+
+    def schedule(count: Any) -> Array:
+        steps = jnp.asarray(count // every, jnp.float64)
+        return jnp.asarray(rate, jnp.float64) * jnp.asarray(gamma, jnp.float64) ** steps
+
+    return schedule
+
+
+def schedule_of(settings: Settings) -> optax.Schedule:
+    """The learning rate by the number of updates.
+
+    Raises:
+        InputError: if a key of the learning rate is missing.
+    """
+    keys = settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step
+    rate, gamma, every = keys
+    if rate is None or gamma is None or every is None:
+        raise InputError("training needs optimizer_lr, scheduler_gamma and schedulerStep")
+    return staircase(rate, gamma, every)
 
 
 def make_optimizer(
@@ -70,21 +119,18 @@ def make_optimizer(
     """The optimiser of gradient training; its long-range updates keep every system neutral.
 
     Raises:
-        InputError: if the optimiser is not implemented or the learning-rate keys are missing.
+        InputError: if the optimiser is no transformation of gradients or the learning-rate keys are
+            missing.
     """
     if settings.optimizer not in OPTIMIZERS:
         raise InputError(
-            f"optimizer = {settings.optimizer}: implemented are {', '.join(OPTIMIZERS)}"
+            f"optimizer = {settings.optimizer} is no transformation of gradients; legal: "
+            f"{', '.join(OPTIMIZERS)}"
         )
-    if (
-        settings.learning_rate is None
-        or settings.scheduler_gamma is None
-        or settings.scheduler_step is None
-    ):
-        raise InputError("training needs optimizer_lr, scheduler_gamma and schedulerStep")
-    schedule = staircase(settings.learning_rate, settings.scheduler_gamma, settings.scheduler_step)
+    schedule, limit = schedule_of(settings), settings.clip_gradient
     return optax.chain(
-        OPTIMIZERS[settings.optimizer](settings),
+        optax.identity() if limit is None else _promoting(optax.clip_by_global_norm(limit)),
+        _promoting(OPTIMIZERS[settings.optimizer](settings)),
         optax.scale_by_learning_rate(schedule),
         neutral_long_range(composition),
     )
@@ -108,3 +154,13 @@ def neutral_long_range(
         return {**updates, "long_range": projector @ updates["long_range"]}
 
     return optax.stateless(project)
+
+
+def _promoting(transformation: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same, free to promote dtypes."""
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple:
+        with jax.numpy_dtype_promotion("standard"):
+            return transformation.update(updates, state, params)
+
+    return optax.GradientTransformation(transformation.init, update)

@@ -82,6 +82,20 @@ def read_snapshot(path: Path, like: Any, facts: Mapping[str, str]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), [restored(name) for name in leaves])
 
 
+def names_of(tree: Any) -> frozenset[str]:
+    """What the arrays of a tree are called in a snapshot."""
+    return frozenset(_leaves(tree))
+
+
+def names_in(path: Path) -> frozenset[str]:
+    """What the arrays in a snapshot are called.
+
+    Raises:
+        SnapshotError: if the file cannot be read, or is damaged.
+    """
+    return frozenset(_arrays(path).keys() - {_HEADER})
+
+
 def _leaves(tree: Any) -> dict[str, Any]:
     """The leaves by their place in the tree, in its order."""
     places = jax.tree_util.tree_flatten_with_path(tree)[0]

@@ -9,6 +9,8 @@ from deeppseudopot_jax.parameters import COLUMNS
 from deeppseudopot_jax.potentials.catalogue import CATALOGUE
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.training.adam_family import ADAM_FAMILY
+from deeppseudopot_jax.training.optimizers import OPTIMIZERS
 from deeppseudopot_jax.types import SystemInput
 
 Reason = Callable[[RunPlan], str]
@@ -125,7 +127,7 @@ def _why_no_moments(plan: RunPlan) -> str:
         return "nothing is trained"
     if plan.start == "coefficients":
         return _NO_WEIGHTS
-    if plan.settings.optimizer != "adam":
+    if plan.settings.optimizer not in ADAM_FAMILY:
         return f"optimizer = {plan.settings.optimizer}"
     return "force_retrain = 1 starts afresh"
 
@@ -163,6 +165,18 @@ def _model_option(field: str) -> Reason:
 
 def _single_fit(plan: RunPlan) -> bool:
     return plan.settings.ensemble_size == 1
+
+
+def _disturbs(plan: RunPlan) -> bool:
+    """Whether parameters are changed at random on the way or before it."""
+    asked = plan.settings.perturb_every > 0 or plan.settings.pre_adjust_moves > 0
+    return plan.mode == "gradient" and _single_fit(plan) and asked
+
+
+def _adjusts_by_rate(plan: RunPlan) -> bool:
+    """Whether the learning rate is the length of the moves before the first epoch."""
+    without = plan.settings.pre_adjust_step_size is None
+    return _disturbs(plan) and plan.settings.pre_adjust_moves > 0 and without
 
 
 def _has_neutral_moves(plan: RunPlan) -> bool:
@@ -235,12 +249,23 @@ _NO_DEFORMATION = _first(
     _needs(lambda p: p.settings.strain, "strainBool is 0"),
 )
 _TRAINING = _needs(lambda p: p.mode == "gradient", "nothing is trained")
-_ADAM = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "adam", "it belongs to adam"))
+_ADAM = _first(
+    _TRAINING,
+    _needs(
+        lambda p: p.settings.optimizer in ADAM_FAMILY, f"it belongs to {', '.join(ADAM_FAMILY)}"
+    ),
+)
 _RATES = _first(
     _TRAINING,
     _needs(lambda p: not p.settings.least_squares, "optimizer = lm finds the length of its steps"),
 )
-_SGD = _first(_TRAINING, _needs(lambda p: p.settings.optimizer == "sgd", "it belongs to sgd"))
+_MOMENTUM = _first(
+    _TRAINING,
+    _needs(lambda p: p.settings.optimizer in ("sgd", "rmsprop"), "it belongs to sgd and rmsprop"),
+)
+_SINGLE_FIT = _first(
+    _TRAINING, _needs(_single_fit, "members of an ensemble go their way undisturbed")
+)
 _NO_MONTE_CARLO = _needs(lambda p: p.mode == "monte_carlo", "there is no Monte Carlo fit")
 _NO_COEFFICIENT_MOVES = _first(_NO_MONTE_CARLO, _network)
 _SEVERAL_REPLICAS = _needs(lambda p: p.settings.mc_replicas > 1, "mc_replicas is 1")
@@ -321,14 +346,24 @@ WHY_IDLE: dict[str, Reason] = {
         _needs(lambda p: not _single_fit(p), "ensemble_size is 1"),
         _needs(lambda p: not p.has_random_members, "the members start from random weights"),
     ),
-    **dict.fromkeys(("learning_rate", "scheduler_gamma", "scheduler_step"), _RATES),
-    "sgd_momentum": _SGD,
+    "learning_rate": lambda plan: "" if _adjusts_by_rate(plan) else _RATES(plan),
+    **dict.fromkeys(("scheduler_gamma", "scheduler_step"), _RATES),
+    "sgd_momentum": _MOMENTUM,
+    "clip_gradient": _first(
+        _TRAINING,
+        _needs(
+            lambda p: p.settings.optimizer in OPTIMIZERS, "lm and lbfgs find the length of steps"
+        ),
+    ),
+    "max_cost_increase": _first(
+        _SINGLE_FIT, _needs(lambda p: not p.settings.least_squares, "lm never raises the cost")
+    ),
     "adam_beta1": _ADAM,
     "adam_beta2": _ADAM,
-    "perturb_every": _switch("perturb_every", _TRAINING),
-    "pre_adjust_moves": _switch("pre_adjust_moves", _TRAINING),
+    "perturb_every": _switch("perturb_every", _SINGLE_FIT),
+    "pre_adjust_moves": _switch("pre_adjust_moves", _SINGLE_FIT),
     "pre_adjust_step_size": _first(
-        _TRAINING, _needs(lambda p: p.settings.pre_adjust_moves, "pre_adjust_moves is 0")
+        _SINGLE_FIT, _needs(lambda p: p.settings.pre_adjust_moves, "pre_adjust_moves is 0")
     ),
     "validation_k": _first(
         _FIT,
@@ -356,7 +391,11 @@ WHY_IDLE: dict[str, Reason] = {
         "every system has its own, or no reference",
     ),
     "seed": _needs(
-        lambda p: (p.start == "random" and not p.solves_initial_fit) or p.mode == "monte_carlo",
+        lambda p: (
+            (p.start == "random" and not p.solves_initial_fit)
+            or p.mode == "monte_carlo"
+            or _disturbs(p)
+        ),
         "no random numbers are used",
     ),
     **dict.fromkeys(("basis_sphere", "q_max", "n_q", "n_r", "r_max"), _acts),

@@ -8,6 +8,7 @@ from deeppseudopot_jax.costs.choice import Asked, asked_by_inputs, asked_by_opti
 from deeppseudopot_jax.files.bundle.purpose import Purpose
 from deeppseudopot_jax.parameters import trained_channels
 from deeppseudopot_jax.settings import Settings
+from deeppseudopot_jax.training.adam_family import ADAM_FAMILY
 from deeppseudopot_jax.types import Bundle
 
 Mode = Literal["evaluate", "initialise", "gradient", "monte_carlo"]
@@ -24,7 +25,7 @@ class RunPlan:
         mode: what is done with the potential once it is there.
         start: where the first parameters come from.
         initial_fit: the curves that a network is fitted to before anything else, if any.
-        restores_moments: whether Adam goes on from init_AdamState.pth.
+        restores_moments: whether an optimiser with moments goes on from init_AdamState.pth.
         trained_channels: what gradients move.
         asked: what the cost contains beside bands and penalties.
         handed_over: what of the potential, coefficients or weights, is not from the inputs, and
@@ -108,7 +109,7 @@ def plan_of(
         restores_moments=(
             mode == "gradient"
             and network
-            and settings.optimizer == "adam"
+            and settings.optimizer in ADAM_FAMILY
             and not settings.force_retrain
             and bundle.optimizer_state is not None
         ),

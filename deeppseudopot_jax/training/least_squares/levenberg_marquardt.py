@@ -6,21 +6,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
 from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
 from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.evaluation import (
-    Carried,
-    Evaluation,
     begun,
     carried,
-    check_due,
     evaluate,
 )
-from deeppseudopot_jax.observables.hamiltonians import Hamiltonians, prepared
+from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.observables.states import energies_of
 from deeppseudopot_jax.parallel import placed
 from deeppseudopot_jax.parameters import Parameters
@@ -37,6 +34,7 @@ from deeppseudopot_jax.training.least_squares.geodesic import geodesic_step
 from deeppseudopot_jax.training.least_squares.linearised import Linearised, linearised
 from deeppseudopot_jax.training.least_squares.sides import Columns, Side, columns_of, side_of
 from deeppseudopot_jax.training.trainable import Split, merge
+from deeppseudopot_jax.training.trials import tried
 
 TRIALS = 12
 LEAST_GAIN = 1e-4
@@ -114,9 +112,9 @@ class LevenbergMarquardt:
             if step.predicted <= SMALL_GAIN * found.cost or step.length <= _SMALL_STEP * size:
                 break
             trainable = self.coordinates.moved(state.trainable, step.change)
-            tried = self._tried(problem, merge(Split(trainable, frozen)), state.updates, start)
-            if tried is not None:
-                cost = _cost_of(self.cost, problem, frozen, trainable, tried.states)
+            there = tried(problem, merge(Split(trainable, frozen)), state.updates, start)
+            if there is not None:
+                cost = _cost_of(self.cost, problem, frozen, trainable, there.states)
                 gain = (found.cost - cost) / step.predicted
                 if gain > LEAST_GAIN:
                     moved = state._replace(
@@ -124,16 +122,15 @@ class LevenbergMarquardt:
                         optimizer_state=damping.relieved(gain),
                         carried=None,
                         updates=state.updates + 1,
-                        evaluation=tried,
+                        evaluation=there,
                     )
                     return moved, ""
             damping = damping.raised()
         return state, _why_ended(found, size, problem.dtype)
 
-    def shapes(self, trainable: dict, states: tuple[States, ...]) -> TrainingState:
-        """A state after some move, of which shapes alone count."""
-        memory, evaluation = self.begin(trainable), Evaluation(states, 0, False)
-        return TrainingState(trainable, memory, evaluation=evaluation)
+    def after_kick(self, optimizer_state: Damping) -> Damping:
+        """The damping; the Jacobian is formed anew in any case."""
+        return optimizer_state
 
     def compile(
         self, problem: Problem, frozen: Parameters, trainable: dict, states: tuple[States, ...]
@@ -147,15 +144,6 @@ class LevenbergMarquardt:
         """Those of `linearised`."""
         shape = self.coordinates, self.columns, states, self.side
         return self.cost, problem, frozen, trainable, *shape
-
-    def _tried(
-        self, problem: Problem, params: Parameters, updates: int, start: Carried
-    ) -> Evaluation | None:
-        """The states of a trial step; None where its potential is not finite."""
-        everywhere = prepared(problem, params)
-        if not _finite(everywhere):
-            return None
-        return evaluate(everywhere, start, FOR_GRADIENTS, check_due(updates, updates + 1))
 
 
 def least_squares(problem: Problem, cost: Cost, trainable: dict) -> LevenbergMarquardt:
@@ -173,12 +161,6 @@ def least_squares(problem: Problem, cost: Cost, trainable: dict) -> LevenbergMar
     )
     side = side_of(problem, columns, coordinates.size(trainable))
     return LevenbergMarquardt(cost, coordinates, columns, side)
-
-
-@jax.jit
-def _finite(everywhere: Hamiltonians) -> Bool[Array, ""]:
-    leaves = jax.tree.leaves(everywhere.fields)
-    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]))
 
 
 @jax.jit

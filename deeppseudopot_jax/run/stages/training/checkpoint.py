@@ -9,8 +9,13 @@ import numpy as np
 from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.atomic import ResultsFolder
-from deeppseudopot_jax.files.results.snapshots import read_snapshot, write_snapshot
-from deeppseudopot_jax.observables.evaluation import shapes_of_states
+from deeppseudopot_jax.files.results.snapshots import (
+    names_in,
+    names_of,
+    read_snapshot,
+    write_snapshot,
+)
+from deeppseudopot_jax.observables.evaluation import Evaluation, carried, shapes_of_states
 from deeppseudopot_jax.observables.hamiltonians import prepared as hamiltonians_of
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.parameters import Parameters
@@ -47,13 +52,14 @@ class CheckpointFile(Generic[Tree]):
 
     Args:
         prepared: the stage.
-        like: a tree of the same shapes, with numbers of Python where these are wanted back.
+        likes: trees as it may be, of the same shapes; with numbers of Python where these are wanted
+            back.
     """
 
-    def __init__(self, prepared: Prepared, like: Tree) -> None:
+    def __init__(self, prepared: Prepared, *likes: Tree) -> None:
         self._facts = training_facts(prepared.plan, prepared.problem.precision)
         self._longest = prepared.plan.settings.max_epochs
-        self._like = like
+        self._likes = likes
 
     def read(self, folder: Path) -> Tree | None:
         """What there is in a folder; None without a file.
@@ -64,8 +70,11 @@ class CheckpointFile(Generic[Tree]):
         path = folder / CHECKPOINT
         if not path.exists():
             return None
-        found = read_snapshot(path, jax.tree.map(_shape, self._like), self._facts)
-        tree: Tree = jax.tree.map(_as_in, self._like, found)
+        names = names_in(path)
+        shapes = [jax.tree.map(_shape, like) for like in self._likes]
+        which = next((i for i, tree in enumerate(shapes) if names_of(tree) == names), 0)
+        found = read_snapshot(path, shapes[which], self._facts)
+        tree: Tree = jax.tree.map(_as_in, self._likes[which], found)
         return tree
 
     def check_length(self, folder: Path, done: int) -> None:
@@ -92,11 +101,18 @@ def checkpoint_file(prepared: Prepared, params: Parameters) -> CheckpointFile[Ch
     plan, problem, cost, _ = prepared
     trainable, _ = split(params, plan.trained_channels)
     states = shapes_of_states(hamiltonians_of(problem, params), FOR_GRADIENTS)
-    state = optimiser_of(plan.settings, problem, cost, trainable).shapes(trainable, states)
+    memory = optimiser_of(plan.settings, problem, cost, trainable).begin(trainable)
+    start = TrainingState(trainable, memory)
+    # What is known of the bands there: vectors to start from, or all of them.
+    possible = (
+        start._replace(carried=carried(states)),
+        start._replace(evaluation=Evaluation(states, 0, False)),
+    )
     first = Costs(0, 0.0, 0.0 if problem.holds_out else None)
-    best = Best(0, 0.0, 0.0, params, state.optimizer_state)
+    best = Best(0, 0.0, 0.0, params, memory)
     n_rows = dict.fromkeys(get_args(Kind), 0)
-    return CheckpointFile(prepared, Checkpoint(0, state, first, best, n_rows, 0))
+    likes = (Checkpoint(0, state, first, best, n_rows, 0) for state in possible)
+    return CheckpointFile(prepared, *likes)
 
 
 def check_log(folder: Path, size: int) -> None:

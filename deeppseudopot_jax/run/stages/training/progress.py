@@ -34,6 +34,7 @@ class Progress:
         self._in_files: Best | None = None
         self._solved: tuple[int, Solved] | None = None
         self._pace = Pace()
+        self._resumed: int | None = None
 
     def begin(self) -> None:
         """Start the tables of costs."""
@@ -51,9 +52,14 @@ class Progress:
         self._file.check_length(folder, found.number)
         self.tables.resume(folder, found.n_rows)
         self.history = History(found.first, None, found.best)
+        self._resumed = found.number
         text = f"resumed before epoch {found.number}"
         self._session.report.go_on_from(found.log_size, text)
         return placed_state(self._session.problem, found.state)
+
+    def is_told(self, epoch: Epoch) -> bool:
+        """Whether the log of the run before has the remarks of an epoch."""
+        return epoch.number == self._resumed
 
     def add(self, epoch: Epoch) -> None:
         """Take note of an epoch, and of where the training stands before it."""

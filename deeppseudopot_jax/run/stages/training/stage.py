@@ -84,6 +84,9 @@ def _run_epochs(session: Session, epochs: Iterator[Epoch], progress: Progress) -
         start = time.perf_counter()
         for epoch in epochs:
             seconds = time.perf_counter() - start
+            if not progress.is_told(epoch):
+                for remark in epoch.remarks:
+                    report.line(remark)
             with uninterrupted():
                 progress.add(epoch)
             report.log(_log_line(epoch, seconds, settings))
@@ -137,5 +140,6 @@ def _restore_adam(session: Session, params: Parameters) -> Callable[[OptState], 
     found = initial_moments(session.bundle, session.problem, params)
     others = [name for name in session.plan.trained_channels if name not in found]
     fresh = f"; those of {', '.join(others)} start from zero" if others else ""
-    session.report.line(f"Adam starts from the moments of init_AdamState.pth{fresh}")
+    name = session.bundle.settings.optimizer
+    session.report.line(f"{name} starts from the moments of init_AdamState.pth{fresh}")
     return lambda state: replace_adam_moments(state, found)
