@@ -24,7 +24,6 @@ from deeppseudopot_jax.errors import UserError
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.results.checkpoints import write_model
 from deeppseudopot_jax.problem import build_problem
-from deeppseudopot_jax.run.checks.capabilities import check_supported
 from deeppseudopot_jax.run.preparation import prepare, tables_of
 from deeppseudopot_jax.run.sequence import stages_of
 from deeppseudopot_jax.run.workflows import evaluate
@@ -82,8 +81,6 @@ def understood(inputs: Path, results: Path) -> Bundle | None:
     try:
         bundle = read_bundle(inputs)
         stages = stages_of(bundle, ResultsFolder(results, inputs, overwrite=True))
-        for stage in stages:
-            check_supported(stage.plan)
         tables = tables_of(bundle, "float64")
         for stage in stages:
             prepare(stage.plan, tables)

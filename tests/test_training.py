@@ -146,7 +146,7 @@ def test_a_cost_that_is_no_number_is_taken_back_and_in_the_end_stops_the_trainin
     assert np.isfinite([epoch.cost for epoch in epochs[:-1]]).all()
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lbfgs"])
 def test_training_the_long_range_part_keeps_every_system_neutral(optimizer):
     rng = np.random.default_rng(3)
     systems = [random_system(rng, ("Ga", "As", "As")), random_system(rng, ("In", "As"))]

@@ -103,8 +103,7 @@ class Training(KeyGroup):
     """Norm to which longer gradients are shortened before the optimiser sees them; not for lm and
     lbfgs."""
     max_cost_increase: Annotated[float, Field(gt=1)] = Field(10.0, alias="max_cost_increase")
-    """Steps to above the first cost and so many times the lowest are taken back, with half the
-    rate."""
+    """Steps above the first cost and so often the lowest are taken back, and the rate is halved."""
     scheduler_gamma: PositiveFloat | None = Field(None, alias="scheduler_gamma")
     """Factor on the learning rate after every schedulerStep epochs; needed by all but lm."""
     scheduler_step: PositiveInt | None = Field(None, alias="schedulerStep")

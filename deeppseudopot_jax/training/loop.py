@@ -32,7 +32,7 @@ from deeppseudopot_jax.training.optimizers import (
     neutral_long_range,
     schedule_of,
 )
-from deeppseudopot_jax.training.rejection import MOST_REJECTIONS, told, why_rejected
+from deeppseudopot_jax.training.rejection import MOST_REJECTIONS, NOT_FINITE, told, why_rejected
 from deeppseudopot_jax.training.trainable import Split, merge, split
 
 AVAILABLE = (*OPTIMIZERS, "lbfgs", "lm")
@@ -51,7 +51,8 @@ class Epoch:
     From `state` another training goes on with this very epoch, bit by bit; it holds all wave
     functions, so whoever keeps epochs had better leave it out. `gradient` is that of the cost in
     the trainable numbers, None where the optimiser keeps it. `remarks` tell what has happened since
-    the epoch before: kicks, steps that were taken back.
+    the epoch before: kicks, steps that were taken back. `is_bad` tells of a step that could not be
+    taken back any more.
     """
 
     number: int
@@ -68,6 +69,7 @@ class Epoch:
     state: TrainingState | None = None
     gradient: dict | None = None
     remarks: tuple[str, ...] = ()
+    is_bad: bool = False
 
     @property
     def judged(self) -> float:
@@ -75,9 +77,14 @@ class Epoch:
         return self.held_out if self.early_stopping and self.held_out is not None else self.cost
 
     @property
+    def finite(self) -> bool:
+        """Whether the cost and its gradient are finite."""
+        return all(map(jnp.isfinite, [self.cost, *self.gradient_norms.values()]))
+
+    @property
     def failed(self) -> bool:
-        """Whether the cost or its gradient is not finite: the caller must not use `params`."""
-        return not all(map(jnp.isfinite, [self.cost, *self.gradient_norms.values()]))
+        """Whether the step to here was a bad one, the last: the caller must not use `params`."""
+        return self.is_bad or not self.finite
 
 
 def train(
@@ -96,7 +103,7 @@ def train(
     the best epoch. After every `perturbEvery` updates the parameters are kicked.
 
     An update whose cost or gradient is not finite, or whose cost has risen as `max_cost_increase`
-    says, is made anew with half the learning rate; after 20 of these in all, training ends.
+    says, is made anew with half the learning rate; after 20 of these the next one ends it.
 
     Args:
         problem: from `build_problem`.
@@ -148,7 +155,7 @@ def train(
         rejected = ""
         if before is not None:
             limit = inf if kick else settings.max_cost_increase * course.least
-            rejected = why_rejected(epoch.cost, epoch.failed, course, limit)
+            rejected = why_rejected(epoch.cost, epoch.finite, course, limit)
         # Least squares knows no rate, so it would make the same step again.
         repeated = course.rejections < MOST_REJECTIONS and (kick or not settings.least_squares)
         if rejected and repeated and before is not None:
@@ -160,13 +167,13 @@ def train(
             continue
         if kick:
             remarks += (f"epoch {number}: the parameters have been kicked (perturbEvery)",)
-        epoch = replace(epoch, remarks=remarks)
+        epoch = replace(epoch, remarks=remarks, is_bad=bool(rejected))
         course = course.after(number, epoch.cost, epoch.judged, anew=kick)
         stopped = _why_stopped(epoch, settings.max_epochs, number - course.best >= patience)
-        if rejected and not epoch.failed:
-            stopped = f"{rejected}, after {course.rejections} steps taken back"
+        if rejected:
+            stopped = rejected
         if stopped:
-            if epoch.failed:
+            if not epoch.finite:
                 stopped += f": {diagnosis(problem, epoch.params, cost)}"
             yield replace(epoch, stopped=stopped)
             return
@@ -206,8 +213,8 @@ def optimiser_of(settings: Settings, problem: Problem, cost: Cost, trainable: di
 
 
 def _why_stopped(epoch: Epoch, max_epochs: int, out_of_patience: bool) -> str:
-    if epoch.failed:
-        return "the cost or its gradient is not finite"
+    if not epoch.finite:
+        return NOT_FINITE
     if out_of_patience:
         return f"no lower {'' if epoch.held_out is None else 'held-out '}cost within patience"
     if epoch.number >= max_epochs:

@@ -5,8 +5,10 @@ from deeppseudopot_jax.training.interface import Course
 MOST_REJECTIONS = 20
 """In one training; the learning rate is then a millionth of what it was."""
 
+NOT_FINITE = "the cost or its gradient is not finite"
 
-def why_rejected(cost: float, failed: bool, course: Course, limit: float) -> str:
+
+def why_rejected(cost: float, finite: bool, course: Course, limit: float) -> str:
     """Why a step leads nowhere; empty where it is a good one.
 
     A cost below that of the start is good, however low the cost has been in between: optimisers
@@ -14,12 +16,12 @@ def why_rejected(cost: float, failed: bool, course: Course, limit: float) -> str
 
     Args:
         cost: after the step.
-        failed: whether it or its gradient is not finite.
+        finite: whether it and its gradient are.
         course: before the step.
         limit: cost up to which it is a good one in any case.
     """
-    if failed:
-        return "the cost or its gradient is not finite"
+    if not finite:
+        return NOT_FINITE
     if cost <= max(course.first, limit):
         return ""
     return (
