@@ -24,11 +24,8 @@ FOURIER_NETWORK = {
     "init_Zunger_plotEvery": "500",
 }
 """A flexible v(q), fitted to the Zunger form at first."""
-LEAST_SQUARES = {
-    "basis_sphere": "G_full  # every wave with |G|^2/2 < maxKE",
-    "optimizer": "lm",
-    "plotEvery": "20",
-}
+SPHERE = {"basis_sphere": "G_full  # every wave with |G|^2/2 < maxKE"}
+LEAST_SQUARES = SPHERE | {"optimizer": "lm", "plotEvery": "20"}
 PRIORS = {"prior_roughness": "0.003", "prior_range": "0.1"}
 """As docs/fitting.md recommends them; they keep a flexible v(q) smooth and v(r) short."""
 

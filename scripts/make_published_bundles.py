@@ -1,4 +1,4 @@
-"""Make the bundles silicon, silicon_zunger and gallium_arsenide from published form factors.
+"""Make the bundles of silicon but for Monte Carlo, and of GaAs, from published form factors.
 
 The reference bands are those of M. L. Cohen and T. K. Bergstresser, Phys. Rev. 141, 789 (1966):
 a local empirical pseudopotential without spin-orbit, solved here with the plane waves
@@ -16,6 +16,7 @@ from bundle_writing import (
     FOURIER_NETWORK,
     LEAST_SQUARES,
     PRIORS,
+    SPHERE,
     Bundle,
     KPath,
     input_keys,
@@ -88,7 +89,7 @@ RATES = {
     "scheduler_gamma": "0.9",
     "plotEvery": "100",
 }
-GRADIENT = FOURIER_NETWORK | LOCAL | {"max_num_epochs": "300"} | PRIORS | RATES
+GRADIENT = FOURIER_NETWORK | LOCAL | {"max_num_epochs": "300"} | PRIORS | SPHERE | RATES
 HYBRID = {
     **FOURIER_NETWORK,
     **LOCAL,
@@ -101,8 +102,12 @@ HYBRID = {
     **PRIORS,
     **LEAST_SQUARES,
 }
-START = FOURIER_NETWORK | LOCAL
-EVALUATION = {"PPmodel": "ZeroFunction  # the Zunger coefficients are the potential", **LOCAL}
+START = FOURIER_NETWORK | LOCAL | SPHERE
+EVALUATION = {
+    "PPmodel": "ZeroFunction  # the Zunger coefficients are the potential",
+    **LOCAL,
+    **SPHERE,
+}
 
 README = """# {title}
 

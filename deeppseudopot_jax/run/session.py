@@ -69,22 +69,21 @@ class Session:
         return Prepared(self.plan, self.problem, self.cost, self.chains)
 
     def solved(
-        self, params: Parameters, problem: Problem | None = None, near: Solved | None = None
+        self, params: Parameters, problem: Problem | None = None, near: Carried | None = None
     ) -> Solved:
         """A potential with its bands; k-points that do not converge are solved densely.
 
         Args:
             params: of the potential.
             problem: that of the session where it is None.
-            near: a potential whose wave functions to start from; from scratch where it is None.
+            near: wave functions of a potential nearby to start from; from scratch without any.
 
         Raises:
             NumericalError: if any energy is not finite.
         """
         start = time.perf_counter()
         problem = problem or self.problem
-        start_from = None if near is None else near.carried
-        bands, fallbacks, carried = evaluate_bands(problem, params, self.plan.fits, start_from)
+        bands, fallbacks, carried = evaluate_bands(problem, params, self.plan.fits, near)
         found: list[np.ndarray] = on_host(bands)
         if fallbacks:
             self.report.line(f"{fallbacks} k-points did not converge and were solved densely")

@@ -57,13 +57,17 @@ class TrainingState(NamedTuple):
     evaluation: Evaluation | None = None
     course: Course = Course()
 
+    @property
+    def nearby(self) -> Carried | None:
+        """Wave functions of these parameters or of some nearby, where there are any."""
+        return self.carried if self.evaluation is None else carried(self.evaluation.states)
+
     def kicked(self, trainable: dict, optimizer_state: Any) -> "TrainingState":
         """The state at other parameters, whose bands are solved from the same wave functions."""
-        known = self.evaluation
         return self._replace(
             trainable=trainable,
             optimizer_state=optimizer_state,
-            carried=self.carried if known is None else carried(known.states),
+            carried=self.nearby,
             evaluation=None,
         )
 

@@ -55,8 +55,10 @@ def pre_adjusted(
     state: TrainingState,
     cost: Cost,
     settings: Settings,
-) -> tuple[TrainingState, str]:
+) -> tuple[TrainingState, list[dict], str]:
     """The state of lowest cost after some moves of one parameter each, and what they have done.
+
+    That is the trainable numbers after every move, and a sentence.
 
     A move lowers the one parameter with the largest gradient by a random part of its greatest
     length; of a4 it changes what leaves every system neutral. They end where a cost is not finite.
@@ -78,6 +80,7 @@ def pre_adjusted(
     neutral = neutral_long_range(problem.composition)
     looks = Descent(cost, optax.identity())
     here, costs, best = state, [], state
+    moved: list[dict] = []
     for move in range(number + 1):
         info, found = looks.look(problem, frozen, here)
         costs.append(float(info.cost))
@@ -93,9 +96,10 @@ def pre_adjusted(
             here = here._replace(
                 trainable=optax.apply_updates(here.trainable, step), carried=found.carried
             )
+            moved.append(here.trainable)
     lowest = int(np.nanargmin(costs)) if np.isfinite(costs).any() else 0
     told = f"pre_adjust_moves: cost {costs[0]:.8g} -> {costs[lowest]:.8g} eV^2 after {lowest}"
-    return best, f"{told} of {number} moves, the last one {costs[-1]:.8g}"
+    return best, moved, f"{told} of {number} moves, the last one {costs[-1]:.8g}"
 
 
 def _single(gradient: dict, length: float) -> dict:

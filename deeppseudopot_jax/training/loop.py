@@ -52,7 +52,7 @@ class Epoch:
     functions, so whoever keeps epochs had better leave it out. `gradient` is that of the cost in
     the trainable numbers, None where the optimiser keeps it. `remarks` tell what has happened since
     the epoch before: kicks, steps that were taken back. `is_bad` tells of a step that could not be
-    taken back any more.
+    taken back any more. `moves` are the parameters after the moves before epoch 0.
     """
 
     number: int
@@ -70,6 +70,7 @@ class Epoch:
     gradient: dict | None = None
     remarks: tuple[str, ...] = ()
     is_bad: bool = False
+    moves: tuple[Parameters, ...] = ()
 
     @property
     def judged(self) -> float:
@@ -130,8 +131,10 @@ def train(
     )
     state = start._replace(trainable=trainable, optimizer_state=optimizer_state)
     remarks: tuple[str, ...] = ()
+    moves: tuple[Parameters, ...] = ()
     if fresh and settings.pre_adjust_moves:
-        state, done = pre_adjusted(problem, frozen, state, cost, settings)
+        state, tried, done = pre_adjusted(problem, frozen, state, cost, settings)
+        moves = tuple(local(merge(Split(trainable, frozen))) for trainable in tried)
         remarks = (done,)
     patience = settings.patience or settings.max_epochs + 1
     before: tuple[TrainingState, Any] | None = None
@@ -150,6 +153,7 @@ def train(
             early_stopping=settings.patience is not None,
             state=state,
             gradient=None if info.gradient is None else local(info.gradient),
+            moves=moves,
         )
         number, course, kick = epoch.number, state.course, is_kicked(settings, state.updates)
         rejected = ""
@@ -182,7 +186,7 @@ def train(
         yield replace(epoch, stopped=ended)
         if ended:
             return
-        state, remarks = _kicked(optimiser, problem, state, settings), ()
+        state, remarks, moves = _kicked(optimiser, problem, state, settings), (), ()
 
 
 def _kicked(

@@ -120,7 +120,7 @@ def old_functional_form(session: Session, solved: Solved) -> None:
     form = solved
     if not bundle.settings.trains_coefficients:
         analytic = with_local(problem, local_model(bundle, "zunger"))
-        form = session.solved(initial_params(bundle, analytic), analytic, near=solved)
+        form = session.solved(initial_params(bundle, analytic), analytic, near=solved.carried)
     session.report_errors("Zunger form", form)
     session.outputs.band_tables("oldFunc", form.bands)
     session.outputs.band_figure("oldFunc", {"Zunger form": form.bands}, PDF)

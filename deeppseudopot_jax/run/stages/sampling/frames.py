@@ -36,12 +36,12 @@ class Frames:
         if self._every is None or done // self._every == (done - n_steps) // self._every:
             return
         outputs, prefix = self._session.outputs, f"{self._prefix}mc_iter_{done}"
-        solved = self._session.solved(_coldest(running), near=self._start)
+        solved = self._session.solved(coldest(running), near=self._start.carried)
         outputs.band_tables(prefix, solved.bands)
         outputs.potential_tables(prefix, solved.params, real_space=False)
 
 
-def _coldest(running: Running) -> Parameters:
+def coldest(running: Running) -> Parameters:
     """Parameters of the replica on the coldest rung."""
     every, rungs = on_host((running.state.replicas.params, running.state.rungs))
     coldest = int(np.argmin(rungs))

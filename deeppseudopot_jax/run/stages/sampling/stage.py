@@ -21,7 +21,7 @@ from deeppseudopot_jax.run.outputs import PDF_AND_PNG
 from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.sampling.files import files_of
-from deeppseudopot_jax.run.stages.sampling.frames import Frames
+from deeppseudopot_jax.run.stages.sampling.frames import Frames, coldest
 from deeppseudopot_jax.run.stages.sampling.rows import RowMaker, Rows
 
 _STEPS_PER_CHUNK = 50
@@ -171,7 +171,7 @@ class _Run:
         self._write_rows(progress)
         self._files.save(progress.running)
         outputs, prefix = self._session.outputs, self._prefix
-        outputs.parameters(f"{prefix}mc_checkpoint", _coldest(progress.running))
+        outputs.parameters(f"{prefix}mc_checkpoint", coldest(progress.running))
         found, cost = _best(progress.running)
         if cost < self._written:
             outputs.parameters(f"{prefix}best", found, suffix="dat")
@@ -221,15 +221,6 @@ def _best(running: Running) -> tuple[Parameters, float]:
     lowest = int(np.argmin(every.cost))
     params: Parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf[lowest]), every.params)
     return params, float(every.cost[lowest])
-
-
-def _coldest(running: Running) -> Parameters:
-    """Where the replica of the lowest temperature is, to start another run from."""
-    state = running.state
-    coldest = int(np.argmin(on_host(state.rungs)))
-    every = on_host(state.replicas.params)
-    params: Parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf[coldest]), every)
-    return params
 
 
 def first_chunk(chain: Chain) -> int:

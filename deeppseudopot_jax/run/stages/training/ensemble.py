@@ -192,7 +192,7 @@ def _solved_members(
     costs, params = on_host((lowest, params))
     chosen = np.flatnonzero(np.isfinite(costs))
     members = {int(i) + 1: jax.tree.map(jnp.asarray, _one(params, int(i))) for i in chosen}
-    return {i: session.solved(member, near=near) for i, member in members.items()}
+    return {i: session.solved(member, near=near.carried) for i, member in members.items()}
 
 
 def _judged(session: Session, solved: Solved) -> float:

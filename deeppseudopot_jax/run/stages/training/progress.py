@@ -70,10 +70,12 @@ class Progress:
         self.history = self.history.after(epoch)
         self.tables.add("training", _row(epoch.number, epoch.cost, epoch.terms, epoch.held_out))
 
-    def validated(self, number: int, params: Parameters) -> Solved:
+    def validated(self, epoch: Epoch) -> Solved:
         """Bands of an epoch as accurate as results are, whose cost is a row of the table."""
+        number = epoch.number
         if self._solved is None or self._solved[0] != number:
-            solved = self._session.solved(params)
+            near = None if epoch.state is None else epoch.state.nearby
+            solved = self._session.solved(epoch.params, near=near)
             terms, held_out = self._session.terms(solved), self._session.held_out(solved)
             self.tables.add("validation", _row(number, sum(terms.values()), terms, held_out))
             self._solved = number, solved

@@ -13,11 +13,15 @@ from deeppseudopot_jax.errors import NumericalError, ResultsError
 from deeppseudopot_jax.files.interrupts import uninterrupted
 from deeppseudopot_jax.initialise import initial_moments
 from deeppseudopot_jax.parameters import Parameters
-from deeppseudopot_jax.run.outputs import PDF_AND_PNG
 from deeppseudopot_jax.run.session import Session, Solved, spelled
 from deeppseudopot_jax.run.signals import name_of
 from deeppseudopot_jax.run.stages.describe import describe_fit
 from deeppseudopot_jax.run.stages.gradients import norms_line
+from deeppseudopot_jax.run.stages.training.epoch_files import (
+    epoch_files,
+    missing_figures,
+    pre_epoch_files,
+)
 from deeppseudopot_jax.run.stages.training.progress import Progress
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.adam_state import replace_adam_moments
@@ -71,6 +75,7 @@ def _begun(
     settings = session.bundle.settings
     state = None if resume_from is None else progress.resume(resume_from)
     if state is not None:
+        missing_figures(session.outputs)
         return train(problem, params, settings, cost=cost, start=state)
     progress.begin()
     restore = _restore_adam(session, params)
@@ -94,13 +99,15 @@ def _run_epochs(session: Session, epochs: Iterator[Epoch], progress: Progress) -
                 report.log(norms_line(session.problem, epoch.gradient))
             if epoch.failed:
                 raise NumericalError(f"epoch {epoch.number}: {epoch.stopped}")
+            for number, params in enumerate(epoch.moves, 1):
+                pre_epoch_files(session, number, params, epoch)
             shown = settings.plot_every and epoch.number and epoch.number % settings.plot_every == 0
             if shown:
-                _epoch_files(session, epoch, progress)
+                epoch_files(session, epoch, progress.validated(epoch))
             progress.save_now_and_then(wanted=bool(shown))
             counter.update(epoch.number, f"cost {epoch.cost:.6g} eV^2")
             start = time.perf_counter()
-    progress.validated(epoch.number, epoch.params)
+    progress.validated(epoch)
     with uninterrupted():
         progress.save()
     return epoch
@@ -119,18 +126,6 @@ def _log_line(epoch: Epoch, seconds: float, settings: Settings) -> str:
     if epoch.missed_levels:
         text += ", solved from scratch after a spot check missed a level"
     return f"{text}, {seconds:.3f} s" if settings.log_runtime else text
-
-
-def _epoch_files(session: Session, epoch: Epoch, progress: Progress) -> None:
-    """epoch_<N>_*, and the cost of the energies that are written."""
-    prefix, outputs = f"epoch_{epoch.number}", session.outputs
-    name = f"epoch {epoch.number}"
-    solved = progress.validated(epoch.number, epoch.params)
-    outputs.parameters(prefix, epoch.params, epoch.optimizer_state)
-    outputs.band_tables(prefix, solved.bands)
-    outputs.band_figure(prefix, {name: solved.bands}, PDF_AND_PNG)
-    outputs.potential_tables(prefix, epoch.params, real_space=False)
-    outputs.potential_figure(prefix, {name: outputs.v_q(epoch.params)}, PDF_AND_PNG)
 
 
 def _restore_adam(session: Session, params: Parameters) -> Callable[[OptState], OptState]:
