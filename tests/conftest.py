@@ -35,6 +35,19 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 REPOSITORY = Path(__file__).parents[1]
 
 
+_MANY_MAPS = 30_000
+"""Of memory, of which Linux gives a process 65530; a compiled program takes dozens of them."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_programs():
+    """Programs of earlier modules make room, before compiling crashes for want of it."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MANY_MAPS:
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference bundles and golden numbers."""

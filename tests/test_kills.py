@@ -28,11 +28,11 @@ STEPS = "0.1\n0.02\n0.03\n0.01\n0\n0\n0\n0\n0\n"
 CONFIGS = {
     "training": (
         "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
-        "nSystem = 1\nSObool = 1\ntrainSO = 1\nmax_num_epochs = 12\noptimizer_lr = 0.01\n"
-        "plotEvery = 1\nmovie = 0\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
+        "nSystem = 1\nSObool = 1\ntrainSO = 1\nmax_num_epochs = 8\nmovie = 0\noptimizer_lr = 0.01\n"
+        "plotEvery = 1\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
     ),
     "least_squares": (
-        "PPmodel = ZeroFunction\nnSystem = 1\nmax_num_epochs = 40\noptimizer = lm\nplotEvery = 10\n"
+        "PPmodel = ZeroFunction\nnSystem = 1\nmax_num_epochs = 40\nmovie = 0\noptimizer = lm\nplotEvery = 10\n"
         "trainSO = 1\nSObool = 1\n"
     ),
     "monte_carlo": (
@@ -93,17 +93,17 @@ def finished(process: subprocess.Popen) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Callable[[str], tuple[Path, float]]:
-    """Runs that nothing disturbs, by their kind, and their wall times (s)."""
+    """Folders with inputs and results that nothing has disturbed, by their kind; seconds it took."""
 
     @cache
     def undisturbed(kind: str) -> tuple[Path, float]:
         folder = tmp_path_factory.mktemp(kind)
-        inputs = written(folder / "inputs", kind)
-        for _ in range(2):  # the first one compiles
+        written(folder / "inputs", kind)
+        for name in ("compiled", "results"):  # the first one compiles
             begin = time.perf_counter()
-            code, errors = finished(started(inputs, folder / "results", "--overwrite"))
+            code, errors = finished(started(folder / "inputs", folder / name))
             assert code == 0, errors
-        return folder / "results", time.perf_counter() - begin
+        return folder, time.perf_counter() - begin
 
     return undisturbed
 
@@ -170,8 +170,9 @@ def assert_resumed(inputs: Path, results: Path, reference: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "which", "seed"), KILLS)
 def test_killed(whole, tmp_path, kind, which, seed):
-    reference, seconds = whole(kind)
-    inputs, results = written(tmp_path / "inputs", kind), tmp_path / kind / "results"
+    folder, seconds = whole(kind)
+    inputs, reference = folder / "inputs", folder / "results"
+    results = tmp_path / kind / "results"
     process = started(inputs, results)
     time.sleep(random.Random(f"{kind} {which} {seed}").uniform(0.3, 1.0) * seconds)
     process.send_signal(which)
@@ -198,13 +199,14 @@ def disk(tmp_path) -> Iterator[Path]:
 @pytest.mark.parametrize("kind", CONFIGS)
 @pytest.mark.parametrize("part", range(10))
 def test_full_disk(whole, tmp_path, disk, kind, part):
-    reference, _ = whole(kind)
+    folder, _ = whole(kind)
+    inputs, reference = folder / "inputs", folder / "results"
     used = sum(path.stat().st_size for path in reference.iterdir()) // 1024
     size = max(4, int(used * 0.6 * (part + 1) / 10))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("a small disk can only be mounted by root")
-    inputs, results = written(tmp_path / "inputs", kind), disk / kind / "results"
+    results = disk / kind / "results"
     code, errors = finished(started(inputs, results))
     assert code == 74, (size, errors)
     assert len(errors.strip().splitlines()) == 1 and "Traceback" not in errors

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,8 +33,18 @@ from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.run.potential_files import PotentialFiles
 from deeppseudopot_jax.types import Bundle, SystemInput
 
-PDF = ("pdf",)
-PDF_AND_PNG = ("pdf", "png")
+
+class Formats(NamedTuple):
+    """Files of a figure, by the ends of their names, and the function of `figures` that saves."""
+
+    suffixes: tuple[str, ...]
+    saved_by: str = "save"
+
+
+PDF = Formats(("pdf",))
+PDF_AND_PNG = Formats(("pdf", "png"))
+ON_THE_WAY = Formats(("pdf", "png"), "save_draft")
+"""Of figures that there are many of."""
 
 _v_q = jax.jit(v_of_q, static_argnums=(0, 3))
 
@@ -118,7 +128,7 @@ class Outputs:
         self,
         prefix: str,
         curves: Mapping[str, Sequence[np.ndarray]],
-        formats: Sequence[str],
+        formats: Formats,
         spread: Spread | None = None,
     ) -> None:
         """<prefix>_plotBS.*: curves (name to energies of every system) over the reference.
@@ -153,7 +163,7 @@ class Outputs:
         self,
         prefix: str,
         curves: Mapping[str, np.ndarray],
-        formats: Sequence[str],
+        formats: Formats,
         spread: Spread | None = None,
     ) -> None:
         """<prefix>_plotPP.*: v(q) and v(r) of every species.
@@ -239,11 +249,11 @@ class Outputs:
         figure: str,
         arguments: tuple[Any, ...],
         name: str,
-        formats: Sequence[str],
+        formats: Formats,
     ) -> None:
         """<name>.<format> of a figure, by its name in `figures`; by the first process, soon."""
-        paths = tuple(self.file(f"{name}.{suffix}") for suffix in formats)
-        self.painter.paint(Drawing(figure, arguments, paths))
+        paths = tuple(self.file(f"{name}.{suffix}") for suffix in formats.suffixes)
+        self.painter.paint(Drawing(figure, arguments, paths, saved_by=formats.saved_by))
 
 
 def path_length(system: SystemInput) -> np.ndarray:

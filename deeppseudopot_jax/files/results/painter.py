@@ -28,13 +28,15 @@ _NICENESS = 10
 class Drawing(NamedTuple):
     """A figure to make, by the name of its function in `figures`, and the files to write it to.
 
-    A page is made in the same way, by another module with such functions and a `save`.
+    A page is made in the same way, by another module with such functions and a `save`; `saved_by`
+    names the function that saves.
     """
 
     figure: str
     arguments: tuple[Any, ...]
     paths: tuple[Path, ...]
     module: str = _FIGURES
+    saved_by: str = "save"
 
 
 class Painter(Protocol):
@@ -66,7 +68,7 @@ class Here:
         with _ONE_AT_A_TIME:
             figure = getattr(figures, drawing.figure)(*drawing.arguments)
             for path in drawing.paths:
-                figures.save(figure, path)
+                getattr(figures, drawing.saved_by)(figure, path)
 
     def make(self, drawing: Drawing) -> None:
         """The same."""

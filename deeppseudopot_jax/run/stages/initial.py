@@ -13,7 +13,7 @@ from deeppseudopot_jax.potentials.networks import NetworkModel
 from deeppseudopot_jax.potentials.zunger import zunger_form
 from deeppseudopot_jax.problem import local_model, with_local
 from deeppseudopot_jax.run.checks.plan import Start
-from deeppseudopot_jax.run.outputs import PDF, PDF_AND_PNG
+from deeppseudopot_jax.run.outputs import ON_THE_WAY, PDF
 from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.run.stages.gradients import norms_line
 from deeppseudopot_jax.training.regression import Curves, analytic_curves, fit_curves
@@ -163,4 +163,4 @@ def _initial_potential_figure(session: Session, start: Initial) -> None:
     curves = {"initial": session.outputs.v_q(start.params)}
     if start.target is not None:
         curves = {"network": curves["initial"], "target": start.target}
-    session.outputs.potential_figure("initZunger", curves, PDF_AND_PNG)
+    session.outputs.potential_figure("initZunger", curves, ON_THE_WAY)

@@ -22,7 +22,7 @@ from deeppseudopot_jax.files.results.figures.potentials import (
     real_space_panel,
 )
 from deeppseudopot_jax.files.results.figures.residuals import band_error_figure, residual_figure
-from deeppseudopot_jax.files.results.figures.style import PANEL, save
+from deeppseudopot_jax.files.results.figures.style import PANEL, save, save_draft
 from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "real_space_panel",
     "residual_figure",
     "save",
+    "save_draft",
     "temperature_walk_figure",
 ]

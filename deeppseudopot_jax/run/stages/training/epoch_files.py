@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from deeppseudopot_jax.parameters import Parameters
-from deeppseudopot_jax.run.outputs import PDF_AND_PNG, Outputs
+from deeppseudopot_jax.run.outputs import ON_THE_WAY, Outputs
 from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.training.loop import Epoch
 
@@ -50,5 +50,5 @@ def _tables_and_figures(outputs: Outputs, prefix: str, solved: Solved) -> None:
 
 def _figures(outputs: Outputs, prefix: str, bands: list[np.ndarray], v_q: np.ndarray) -> None:
     name = prefix.replace("_", " ").replace("preEpoch", "before epoch 0, move")
-    outputs.band_figure(prefix, {name: bands}, PDF_AND_PNG)
-    outputs.potential_figure(prefix, {name: v_q}, PDF_AND_PNG)
+    outputs.band_figure(prefix, {name: bands}, ON_THE_WAY)
+    outputs.potential_figure(prefix, {name: v_q}, ON_THE_WAY)
