@@ -32,8 +32,8 @@ CONFIGS = {
         "plotEvery = 1\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
     ),
     "least_squares": (
-        "PPmodel = ZeroFunction\nnSystem = 1\nmax_num_epochs = 40\nmovie = 0\noptimizer = lm\nplotEvery = 10\n"
-        "trainSO = 1\nSObool = 1\n"
+        "PPmodel = ZeroFunction\nnSystem = 1\nmax_num_epochs = 40\nmovie = 0\noptimizer = lm\n"
+        "plotEvery = 10\ntrainSO = 1\nSObool = 1\n"
     ),
     "monte_carlo": (
         "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\nmc_bool = 1\nmc_replicas = 2\n"
@@ -93,7 +93,7 @@ def finished(process: subprocess.Popen) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Callable[[str], tuple[Path, float]]:
-    """Folders with inputs and results that nothing has disturbed, by their kind; seconds it took."""
+    """Folders with inputs and undisturbed results, by their kind, and the seconds these took."""
 
     @cache
     def undisturbed(kind: str) -> tuple[Path, float]:
