@@ -36,10 +36,12 @@ NETWORK = (
     "PPmodel = Net_celu_HeInit_decayGaussian\nhiddenLayers = 4 3\nPPmodel_gaussian_std = 2\n"
     "nSystem = 1\nmax_num_epochs = 3\noptimizer = adam\noptimizer_lr = 0.01\nSObool = 1\n"
     "scheduler_gamma = 0.9\nschedulerStep = 2\ntrainSO = 1\nplotEvery = 1\nseed = 2\nmovie = 0\n"
+    "perturbEvery = 2\nclip_gradient = 10\nmax_cost_increase = 5\npre_adjust_moves = 1\n"
 )
 COEFFICIENTS = (
     "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\nmax_num_epochs = 3\noptimizer = lm\n"
     "plotEvery = 1\nmovie = 0\nprior_width = 100\nvalidation_k = 2\n"
+    "smooth_reorder = 1\n"
 )
 MONTE_CARLO = (
     "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\nmc_bool = 1\nmc_replicas = 2\n"
