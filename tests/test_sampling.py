@@ -205,7 +205,7 @@ def test_nothing_to_resume_from(network, tmp_path):
         run(inputs, tmp_path / "results", resume=True)
     assert not (tmp_path / "results").exists()
     other = make_inputs(tmp_path / "inputs", GRIDS + "PPmodel = ZeroFunction\n")
-    with pytest.raises(ResultsError, match="--resume is for Monte Carlo"):
+    with pytest.raises(ResultsError, match="--resume is for runs that train, sample"):
         run(other, tmp_path / "results", resume=True)
 
 
