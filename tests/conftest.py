@@ -17,6 +17,7 @@ with install_import_hook("deeppseudopot_jax", "beartype.beartype"):
 
 from deeppseudopot_jax.files.results.report import render
 from deeppseudopot_jax.run import workflows
+from deeppseudopot_jax.run.stages import observables
 from deeppseudopot_jax.run.stages.report.making import FILE, write_report
 
 # Most tests run a program once, so that compiling it well takes longer than running it badly. The
@@ -109,6 +110,18 @@ def quick_reports():
         patch.setattr(workflows, "at_the_end", loud)
         patch.setattr(render, "drawn", lambda chart, name: Markup("<svg></svg>"))
         yield drawn
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_observables(request):
+    """Runs in this process tell no mass tensors, whose programs take seconds to compile.
+
+    Modules in which TELLS_MASSES is true have them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "TELLS_MASSES", False):
+            patch.setattr(observables, "edge_masses", lambda *_: [])
+        yield
 
 
 @pytest.fixture(scope="session")

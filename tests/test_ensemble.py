@@ -102,7 +102,6 @@ def test_a_run_writes_every_member_and_their_spread(tmp_path, fit):
     (system,) = json.loads((tmp_path / "results" / "final_observables.json").read_text())["systems"]
     sigmas = {one["name"]: one["sigma"] for one in system["observables"]}
     assert sigmas["gap"] > 0.0 and sigmas["hole mass"] > 0.0
-    assert sigmas["hole principal mass 1"] is None
     best = int(table[np.argmin(table[:, 2]), 0])
     weights = [
         read_state_dict(tmp_path / "results" / f"{name}_PPmodel.pth")

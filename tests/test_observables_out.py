@@ -30,6 +30,7 @@ from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.workflows import evaluate, run
 from deeppseudopot_jax.types import CouplingTarget, DeformationTarget, GapDeformationTargets
 
+TELLS_MASSES = True
 BANDS = np.array([[0.0, 1.0, 3.0], [0.5, 1.5, 4.0], [-1.0, 0.0, 2.0]])
 EDGES = {"valence_band": 1, "conduction_band": 2}
 masses_of = jax.jit(effective_masses, static_argnums=(2, 3, 4))

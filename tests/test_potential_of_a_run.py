@@ -25,6 +25,9 @@ class Nobody:
     def paint(self, _):
         """No file."""
 
+    def make(self, _):
+        """No page."""
+
     def close(self):
         """Nothing is left to do."""
 

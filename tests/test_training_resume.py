@@ -19,7 +19,7 @@ from deeppseudopot_jax.run.stages import pace
 from deeppseudopot_jax.run.stages.training import ensemble, progress, stage
 from deeppseudopot_jax.run.workflows import run
 
-GRIDS = "nSystem = 1\nnQGrid = 16\nnRGrid = 8\nSObool = 1\ntrainSO = 1\n"
+GRIDS = "nSystem = 1\nnQGrid = 16\nnRGrid = 8\nmovie = 0\n"
 NETWORK = "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
 ZERO = "PPmodel = ZeroFunction\n"
 RATES = "optimizer_lr = 0.01\nschedulerStep = 2\nscheduler_gamma = 0.5\n"
@@ -36,7 +36,9 @@ def make_inputs(folder: Path, config: str, epochs: int = 6, plot_every: int = 4)
     length = f"max_num_epochs = {epochs}\nplotEvery = {plot_every}\n"
     optimizer = re.search(r"optimizer = \w+", config)
     assert optimizer
-    return bundle_samples.write(folder, NN_config=GRIDS + config + length, **START)
+    return bundle_samples.write(
+        folder, NN_config=GRIDS + config + length, input_0="nBands = 4\nmaxKE = 5\n", **START
+    )
 
 
 def of_case(name: str) -> str:

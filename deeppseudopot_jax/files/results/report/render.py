@@ -19,6 +19,7 @@ def html_page(page: Page) -> str:
         loader=PackageLoader(__package__, ""),
         autoescape=True,
         undefined=StrictUndefined,
+        keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
