@@ -14,12 +14,8 @@ from deeppseudopot_jax import build_problem
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.results import movies as encoding
 from deeppseudopot_jax.files.results import tables
-from deeppseudopot_jax.files.results.figures import (
-    BandPlot,
-    PotentialPlot,
-    band_movie,
-    potential_movie,
-)
+from deeppseudopot_jax.files.results.figures import BandPlot, PotentialPlot
+from deeppseudopot_jax.files.results.figures.movies import band_movie, potential_movie
 from deeppseudopot_jax.files.results.movies import write_movie
 from deeppseudopot_jax.files.results.painter import Here
 from deeppseudopot_jax.run.file_names import frames, of_run

@@ -28,6 +28,9 @@ class Nobody:
     def make(self, _):
         """No page."""
 
+    def wait(self):
+        """Nothing is left to do."""
+
     def close(self):
         """Nothing is left to do."""
 

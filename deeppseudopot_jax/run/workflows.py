@@ -187,7 +187,7 @@ def _session(
         session = Session(plan, problem, outputs, report, cost, runs)
         yield session
         with report.stage("figures"):
-            painter.close()
+            painter.wait()
         timings(session, purpose)
         at_the_end(session)
         painter.close()

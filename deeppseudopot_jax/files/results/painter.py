@@ -46,12 +46,16 @@ class Painter(Protocol):
         """Draw at once or later."""
         ...
 
-    def make(self, drawing: Drawing) -> None:
-        """Return when this one is there; what goes wrong with it is raised here alone."""
+    def make(self, drawing: Drawing) -> Any:
+        """What has saved this one returns; what goes wrong with it is raised here alone."""
+        ...
+
+    def wait(self) -> None:
+        """Return when everything is drawn; raises what has gone wrong."""
         ...
 
     def close(self) -> None:
-        """Return when everything is drawn; raises what has gone wrong. Painting may go on."""
+        """The same, and let go of whoever draws beside. Painting may go on."""
         ...
 
     def drop(self) -> None:
@@ -64,15 +68,19 @@ class Here:
 
     def paint(self, drawing: Drawing) -> None:
         """Return when the files are there."""
-        figures = import_module(drawing.module)
+        self.make(drawing)
+
+    def make(self, drawing: Drawing) -> Any:
+        """The same; what has saved the last file returns."""
+        figures, made = import_module(drawing.module), None
         with _ONE_AT_A_TIME:
             figure = getattr(figures, drawing.figure)(*drawing.arguments)
             for path in drawing.paths:
-                getattr(figures, drawing.saved_by)(figure, path)
+                made = getattr(figures, drawing.saved_by)(figure, path)
+        return made
 
-    def make(self, drawing: Drawing) -> None:
-        """The same."""
-        self.paint(drawing)
+    def wait(self) -> None:
+        """Nothing is left to do."""
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -102,41 +110,48 @@ class Beside:
         self._waiting = [each for each in self._waiting if not each[1].done()]
         self._waiting.append((drawing, future))
 
-    def make(self, drawing: Drawing) -> None:
+    def make(self, drawing: Drawing) -> Any:
         """Draw it behind those that are waiting, by the same process."""
-        self._queue.submit(self._paint, drawing).result()
+        return self._queue.submit(self._paint, drawing).result()
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Make or wait for all drawings; raises the first error of those made beside, or here."""
         late = (drawing for drawing, future in reversed(self._waiting) if future.cancel())
         errors = [error for error in map(_error_of, late) if error is not None]
-        for future in self._finish():
+        drawn, self._drawn, self._waiting = self._drawn, [], []
+        for future in drawn:
             if not future.cancelled():
                 future.result()
         if errors:
             raise errors[0]
 
+    def close(self) -> None:
+        """Wait, and end the other process."""
+        try:
+            self.wait()
+        finally:
+            self._finish()
+
     def drop(self) -> None:
         """Forget all drawings but the one under way."""
         self._finish(cancel=True)
 
-    def _finish(self, cancel: bool = False) -> list[Future]:
+    def _finish(self, cancel: bool = False) -> None:
         """End the queue, and begin another one."""
-        drawn, self._drawn, self._waiting = self._drawn, [], []
+        self._drawn, self._waiting = [], []
         self._queue.shutdown(wait=True, cancel_futures=cancel)
         self._queue = ThreadPoolExecutor(1, "painter")
         self._end()
-        return drawn
 
-    def _paint(self, drawing: Drawing) -> None:
+    def _paint(self, drawing: Drawing) -> Any:
         try:
-            error = self._asked(drawing)
+            error, made = self._asked(drawing)
         except (OSError, EOFError, pickle.UnpicklingError):
             self._end()
-            Here().paint(drawing)
-            return
+            return Here().make(drawing)
         if error is not None:
             raise error
+        return made
 
     def _end(self) -> None:
         """Let the other process go, if there is one."""
@@ -147,16 +162,16 @@ class Beside:
             process.wait()
             process.stdout.close()
 
-    def _asked(self, drawing: Drawing) -> Exception | None:
-        """What went wrong in the other process."""
+    def _asked(self, drawing: Drawing) -> tuple[Exception | None, Any]:
+        """What went wrong in the other process, and what was made."""
         if self._process is None:
             self._process = _started()
         questions, answers = self._process.stdin, self._process.stdout
         assert questions is not None and answers is not None
         pickle.dump(drawing, questions)
         questions.flush()
-        error: Exception | None = pickle.load(answers)
-        return error
+        answer: tuple[Exception | None, Any] = pickle.load(answers)
+        return answer
 
 
 def _error_of(drawing: Drawing) -> Exception | None:

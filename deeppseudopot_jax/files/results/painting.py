@@ -21,13 +21,13 @@ def serve() -> None:
             drawing = pickle.load(questions)
         except EOFError:
             return
-        error = None
+        error = made = None
         try:
-            Here().paint(drawing)
+            made = Here().make(drawing)
         except Exception as found:
             error = found
         try:
-            answers.write(pickle.dumps(error))
+            answers.write(pickle.dumps((error, made)))
         except BrokenPipeError:  # the one who asks was killed
             return
 

@@ -4,11 +4,12 @@ Tables are complete where figures may still be waited for, and a run that is res
 the run before it; so all frames are alike.
 """
 
-from functools import partial
+from typing import Any
 
 import numpy as np
 
-from deeppseudopot_jax.files.results.movies import Pictures, write_movie
+from deeppseudopot_jax.files.results.movies import Made
+from deeppseudopot_jax.files.results.painter import Drawing
 from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.run.file_names import frames
@@ -32,9 +33,6 @@ def movies(session: Session) -> None:
     found = [prefix for prefix in frames(outputs.folder.path) if _is_complete(outputs, prefix)]
     if len(found) < 2:
         return
-    # Here, because matplotlib is for those who draw.
-    from deeppseudopot_jax.files.results.figures import band_movie, potential_movie
-
     chosen = _thinned(found)
     names = [_name(prefix) for prefix in chosen]
     bands = dict(zip(names, (_bands(outputs, prefix) for prefix in chosen), strict=True))
@@ -42,13 +40,14 @@ def movies(session: Session) -> None:
         _potential(outputs, prefix, name) for prefix, name in zip(chosen, names, strict=True)
     ]
     grids = outputs.q, outputs.r, outputs.problem.species
-    movies_of: dict[str, Pictures] = {
-        "movie_BS": partial(band_movie, bands),
-        "movie_PP": partial(potential_movie, *grids, potentials),
+    arguments: dict[str, tuple[str, tuple[Any, ...]]] = {
+        "movie_BS": ("band_pictures", (bands,)),
+        "movie_PP": ("potential_pictures", (*grids, potentials)),
     }
     n_frames = f"{len(chosen)}" + ("" if len(chosen) == len(found) else f" of {len(found)}")
-    for name, pictures in movies_of.items():
-        made = write_movie(outputs.file(f"{name}.mp4"), pictures)
+    for name, (drawn_by, given) in arguments.items():
+        path = outputs.file(f"{name}.mp4")
+        made: Made = outputs.painter.make(Drawing(drawn_by, given, (path,), saved_by="save_movie"))
         why = f" ({made.failure})" if made.failure else ""
         session.report.line(f"{made.path.name}: {n_frames} frames, {made.kind}{why}")
 

@@ -15,7 +15,11 @@ from deeppseudopot_jax.files.results.figures.monte_carlo import (
     monte_carlo_figure,
     temperature_walk_figure,
 )
-from deeppseudopot_jax.files.results.figures.movies import band_movie, potential_movie
+from deeppseudopot_jax.files.results.figures.movies import (
+    band_pictures,
+    potential_pictures,
+    save_movie,
+)
 from deeppseudopot_jax.files.results.figures.potentials import (
     form_factor_panel,
     potential_figure,
@@ -32,17 +36,18 @@ __all__ = [
     "PotentialPlot",
     "band_error_figure",
     "band_figure",
-    "band_movie",
     "band_panel",
+    "band_pictures",
     "cost_figure",
     "form_factor_panel",
     "inline_svg",
     "monte_carlo_figure",
     "potential_figure",
-    "potential_movie",
+    "potential_pictures",
     "real_space_panel",
     "residual_figure",
     "save",
     "save_draft",
+    "save_movie",
     "temperature_walk_figure",
 ]

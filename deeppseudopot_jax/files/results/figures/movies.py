@@ -4,7 +4,9 @@ So a picture takes a tenth of the time of a figure, and no axis can change.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -24,6 +26,7 @@ from deeppseudopot_jax.files.results.figures.potentials import (
     potential_figure,
 )
 from deeppseudopot_jax.files.results.figures.style import line_styles, styled
+from deeppseudopot_jax.files.results.movies import Made, Pictures, write_movie
 from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 from deeppseudopot_jax.k_path import k_path
 
@@ -36,6 +39,21 @@ _MOST_PIXELS = 1.3e6
 """Of a picture: larger figures are drawn more coarsely."""
 _BACKGROUND = 1.0
 """Lines of a lower zorder than this are no curves or points."""
+
+
+def band_pictures(frames: Mapping[str, Sequence[BandPlot]]) -> Pictures:
+    """What begins to draw a `band_movie`."""
+    return partial(band_movie, frames)
+
+
+def potential_pictures(*arguments: Any) -> Pictures:
+    """What begins to draw a `potential_movie` of these arguments."""
+    return partial(potential_movie, *arguments)
+
+
+def save_movie(pictures: Pictures, path: Path) -> Made:
+    """Write a movie next to `path`, see `write_movie`."""
+    return write_movie(path, pictures)
 
 
 def band_movie(frames: Mapping[str, Sequence[BandPlot]]) -> Iterator[Picture]:
