@@ -152,6 +152,8 @@ def _same_archives(one: Path, two: Path) -> None:
         assert first.files == second.files
         for name in first.files:
             a, b = first[name], second[name]
+            if "log_size" in name:  # it names machine and folders
+                continue
             if a.dtype.kind == "U":
                 # Fingerprints are those of numbers up to the last bit.
                 assert _FINGERPRINT.sub("", str(a)) == _FINGERPRINT.sub("", str(b))

@@ -14,6 +14,7 @@ from deeppseudopot_jax.run.compilation import Ahead, counted
 
 CONFIG = "nSystem = 1\nPPmodel = ZeroFunction\nnQGrid = 64\nnRGrid = 32\n"
 COEFFICIENTS = "5\n2\n3\n0.4\n"
+EDGES = "nBands = 4\nmaxKE = 5\n"  # none, whose masses would take time
 
 
 def evaluated(inputs: Path, results: Path, *options: str, **environment: str) -> str:
@@ -28,7 +29,7 @@ def evaluated(inputs: Path, results: Path, *options: str, **environment: str) ->
 def inputs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cached")
     start = {"init_ZnParams": COEFFICIENTS, "init_SParams": COEFFICIENTS}
-    return bundle_samples.write(folder / "inputs", NN_config=CONFIG, **start)
+    return bundle_samples.write(folder / "inputs", NN_config=CONFIG, input_0=EDGES, **start)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other cache folders")

@@ -114,7 +114,7 @@ def test_random_settings_are_refused_or_understood(tmp_path_factory, config):
 
 
 @given(configs())
-@settings(max_examples=4, deadline=None, **EVERY)
+@settings(max_examples=3, deadline=None, **EVERY)
 def test_some_of_them_run(tmp_path_factory, config):
     tried(tmp_path_factory.getbasetemp() / "run_settings", config, runs=True)
 

@@ -28,12 +28,12 @@ STEPS = "0.1\n0.02\n0.03\n0.01\n0\n0\n0\n0\n0\n"
 CONFIGS = {
     "training": (
         "PPmodel = Net_celu_HeInit_decayGaussian\nPPmodel_gaussian_std = 2\nhiddenLayers = 4\n"
-        "nSystem = 1\nSObool = 1\ntrainSO = 1\nmax_num_epochs = 8\nmovie = 0\noptimizer_lr = 0.01\n"
+        "nSystem = 1\nmax_num_epochs = 8\nmovie = 0\noptimizer_lr = 0.01\n"
         "plotEvery = 2\nschedulerStep = 10\nscheduler_gamma = 0.9\n"
     ),
     "least_squares": (
         "PPmodel = ZeroFunction\nnSystem = 1\nmax_num_epochs = 40\nmovie = 0\noptimizer = lm\n"
-        "plotEvery = 10\ntrainSO = 1\nSObool = 1\n"
+        "plotEvery = 10\n"
     ),
     "monte_carlo": (
         "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\nmc_bool = 1\nmc_replicas = 2\n"

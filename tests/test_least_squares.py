@@ -163,7 +163,7 @@ def spline(rng: np.random.Generator) -> Bundle:
 # Couplings are slow to compile, and come in where no side differs from another.
 CASES = [
     pytest.param(coefficients, SIDES),
-    pytest.param(one_group, SIDES[1:]),
+    pytest.param(one_group, SIDES[1:], marks=pytest.mark.exhaustive),
     pytest.param(network, SIDES),
     pytest.param(spline, SIDES),
     pytest.param(with_couplings, SIDES[:1]),
@@ -356,7 +356,13 @@ def inputs_of(problem: Problem, params: Parameters, group: SystemGroup, index: i
     return jnp.concatenate([shells, *(strength.ravel() for strength in strengths)])
 
 
-@pytest.mark.parametrize(("make", "side"), [(coefficients, "inputs"), (one_group, "parameters")])
+@pytest.mark.parametrize(
+    ("make", "side"),
+    [
+        (coefficients, "inputs"),
+        pytest.param(one_group, "parameters", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_step_follows_the_bend_of_the_model(make, side):
     case = made(make(np.random.default_rng(6)))
     cost, problem, frozen, trainable, coordinates = case
