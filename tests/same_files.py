@@ -152,7 +152,8 @@ def _same_archives(one: Path, two: Path) -> None:
         assert first.files == second.files
         for name in first.files:
             a, b = first[name], second[name]
-            if "log_size" in name:  # it names machine and folders
+            # Logs name machine and folders, k-points are padded to the number of devices.
+            if "log_size" in name or (".carried." in name and a.shape != b.shape):
                 continue
             if a.dtype.kind == "U":
                 # Fingerprints are those of numbers up to the last bit.
