@@ -98,8 +98,8 @@ def zero_line(axes: Axes) -> None:
 
 @styled
 def save_draft(figure: Figure, path: Path | str) -> None:
-    """The same in a third of the time for a PDF, whose letters are outlines: no fonts to edit."""
-    with matplotlib.rc_context({"pdf.fonttype": 3}):
+    """The same in half the time: a coarser PNG, a PDF with letters as outlines and no fonts."""
+    with matplotlib.rc_context({"pdf.fonttype": 3, "savefig.dpi": 150}):
         _save(figure, path)
 
 
