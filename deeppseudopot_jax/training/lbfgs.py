@@ -16,9 +16,8 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from deeppseudopot_jax.costs.interface import Cost
-from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
-from deeppseudopot_jax.observables.evaluation import Evaluation, begun, carried, evaluate
-from deeppseudopot_jax.observables.hamiltonians import prepared
+from deeppseudopot_jax.eigensolvers.interface import States
+from deeppseudopot_jax.observables.evaluation import Evaluation, carried
 from deeppseudopot_jax.parallel import placed
 from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
@@ -26,7 +25,7 @@ from deeppseudopot_jax.training.descent import differentiated
 from deeppseudopot_jax.training.interface import StepInfo, TrainingState
 from deeppseudopot_jax.training.line_search import Point, wolfe_point
 from deeppseudopot_jax.training.trainable import Split, merge
-from deeppseudopot_jax.training.trials import tried
+from deeppseudopot_jax.training.trials import evaluation_of, tried
 
 _HISTORY = 100
 _SMALL_GRADIENT = 1e-7
@@ -75,12 +74,7 @@ class LimitedMemory:
         self, problem: Problem, frozen: Parameters, state: TrainingState
     ) -> tuple[StepInfo, Found]:
         """Cost and gradient at the parameters of `state`."""
-        evaluation = state.evaluation
-        if evaluation is None:
-            everywhere = prepared(problem, merge(Split(state.trainable, frozen)))
-            start = begun(everywhere) if state.carried is None else state.carried
-            evaluation = evaluate(everywhere, start, FOR_GRADIENTS)
-        states, fallbacks, missed = evaluation
+        states, fallbacks, missed = evaluation_of(problem, frozen, state)
         parts = self.cost, problem, frozen, state.trainable, states
         cost, values, gradient, norms, held_out = differentiated(*parts)
         info = StepInfo(cost, values, norms, fallbacks, missed, held_out)

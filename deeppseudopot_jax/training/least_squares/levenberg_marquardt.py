@@ -9,15 +9,12 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from deeppseudopot_jax.costs.interface import Cost, Evaluated
-from deeppseudopot_jax.eigensolvers.interface import FOR_GRADIENTS, States
+from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
 from deeppseudopot_jax.observables.evaluation import (
-    begun,
     carried,
-    evaluate,
 )
-from deeppseudopot_jax.observables.hamiltonians import prepared
 from deeppseudopot_jax.observables.states import energies_of
 from deeppseudopot_jax.parallel import placed
 from deeppseudopot_jax.parameters import Parameters
@@ -34,7 +31,7 @@ from deeppseudopot_jax.training.least_squares.geodesic import geodesic_step
 from deeppseudopot_jax.training.least_squares.linearised import Linearised, linearised
 from deeppseudopot_jax.training.least_squares.sides import Columns, Side, columns_of, side_of
 from deeppseudopot_jax.training.trainable import Split, merge
-from deeppseudopot_jax.training.trials import tried
+from deeppseudopot_jax.training.trials import evaluation_of, tried
 
 TRIALS = 12
 LEAST_GAIN = 1e-4
@@ -79,11 +76,7 @@ class LevenbergMarquardt:
         self, problem: Problem, frozen: Parameters, state: TrainingState
     ) -> tuple[StepInfo, Found]:
         """Cost and Jacobian at the parameters of `state`."""
-        evaluation = state.evaluation
-        if evaluation is None:
-            everywhere = prepared(problem, merge(Split(state.trainable, frozen)))
-            start = begun(everywhere) if state.carried is None else state.carried
-            evaluation = evaluate(everywhere, start, FOR_GRADIENTS)
+        evaluation = evaluation_of(problem, frozen, state)
         values, held_out, near = linearised(
             *self._arguments(problem, frozen, state.trainable, evaluation.states)
         )
