@@ -2,7 +2,7 @@
 
 import sys
 
-from deeppseudopot_jax.run.cli import app
+from deeppseudopot_jax.cli.app import app
 
 if __name__ == "__main__":
     app(["eval", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""Print the coefficients of deeppseudopot_jax/run/new/elements.py: fits to published form factors.
+"""Print the coefficients of toolkit/new/elements.py: fits to published form factors.
 
 The zero of energy is the vacuum: the valence-band maximum lies at minus the sum of electron
 affinity and gap. Affinities and gaps of Si, Ge, GaAs, InP: NSM Archive (Ioffe

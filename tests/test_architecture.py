@@ -18,7 +18,9 @@ LAYERS = (
     ("costs", "initialise", "training", "montecarlo"),
     ("files",),
     # "" is the package itself: whoever imports its public names stands above all of them.
-    ("", "run", "__main__"),
+    ("", "run"),
+    ("toolkit",),
+    ("cli", "__main__"),
 )  # fmt: skip
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 FIRST_WITH_FILES = LAYER_OF["files"]

@@ -12,9 +12,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from deeppseudopot_jax.cli import running
+from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.results.painter import Here
-from deeppseudopot_jax.run import cli, workflows
+from deeppseudopot_jax.run import console, workflows
 from deeppseudopot_jax.run.cluster import find_devices
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.settings import Settings
@@ -25,11 +27,11 @@ ZERO = "PPmodel = ZeroFunction\nnSystem = 1\nnQGrid = 16\nnRGrid = 8\n"
 @pytest.fixture
 def command(monkeypatch):
     """Runs the program on arguments; gives its exit code, output and errors."""
-    monkeypatch.setattr(cli, "keep_compiled_programs", lambda: None)
-    monkeypatch.setattr(cli, "Beside", Here)
+    monkeypatch.setattr(console, "keep_compiled_programs", lambda: None)
+    monkeypatch.setattr(running, "Beside", Here)
 
     def run(*arguments):
-        result = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, [str(a) for a in arguments])
+        result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(a) for a in arguments])
         return result.exit_code, result.stdout, result.stderr
 
     return run
@@ -151,8 +153,8 @@ def test_it_tells_its_version_and_completes_words(command):
 
 def test_help_names_the_groups_of_keys_and_what_eval_needs(command):
     code, output, _ = command("run", "-h")
-    assert code == 0 and all(f"{group}: {keys}" in output for group, keys in cli.KEYS.items())
-    known = " ".join(cli.KEYS.values()).split()
+    assert code == 0 and all(f"{group}: {keys}" in output for group, keys in running.KEYS.items())
+    known = " ".join(running.KEYS.values()).split()
     for field in Settings.model_fields.values():
         assert sum(fnmatch(str(field.alias), pattern) for pattern in known) == 1, field.alias
     _, output, _ = command("eval", "--help")

@@ -11,14 +11,14 @@ from numpy.testing import assert_allclose
 from samples import zinc_blende
 from typer.testing import CliRunner
 
+from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.errors import InputError, UnsupportedError
 from deeppseudopot_jax.files.bundle import BundleError, read_bundle
-from deeppseudopot_jax.run.cli import app
-from deeppseudopot_jax.run.new import new_bundle
-from deeppseudopot_jax.run.new.bundle import bundle_texts, still_to_do
-from deeppseudopot_jax.run.new.elements import FITTED, start_of, valence_electrons
-from deeppseudopot_jax.run.new.structure import Structure, read_structure
 from deeppseudopot_jax.symmetry_points import point_namer
+from deeppseudopot_jax.toolkit.new import new_bundle
+from deeppseudopot_jax.toolkit.new.bundle import bundle_texts, still_to_do
+from deeppseudopot_jax.toolkit.new.elements import FITTED, start_of, valence_electrons
+from deeppseudopot_jax.toolkit.new.structure import Structure, read_structure
 from deeppseudopot_jax.types import Crystal
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from deeppseudopot_jax.errors import InputError, UnsupportedError
+from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.toolkit.extras import needed
 from deeppseudopot_jax.types import Crystal
 from deeppseudopot_jax.units import BOHR_IN_ANGSTROM
 
@@ -40,20 +41,15 @@ def read_structure(path: Path, n_points: int) -> Structure:
         InputError: if the file cannot be read, or is no crystal.
         UnsupportedError: if ASE is not installed.
     """
-    try:
-        from ase import Atoms
-        from ase.io import read
-    except ModuleNotFoundError as error:
-        raise UnsupportedError(
-            "reading a structure needs ASE: pip install 'deeppseudopot-jax[bundles]'"
-        ) from error
+    ase = needed("ase", "reading a structure", "ASE", "bundles")
+    read = needed("ase.io", "reading a structure", "ASE", "bundles").read
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     try:
         atoms = read(path)
     except Exception as error:  # every format raises its own
         raise InputError(f"{path}: ASE cannot read it: {error or type(error).__name__}") from error
-    if not isinstance(atoms, Atoms) or len(atoms) == 0 or atoms.cell.rank < 3:
+    if not isinstance(atoms, ase.Atoms) or len(atoms) == 0 or atoms.cell.rank < 3:
         raise InputError(f"{path}: a crystal needs atoms and three lattice vectors")
     lattice = np.array(atoms.cell) / BOHR_IN_ANGSTROM
     symbols = tuple(atoms.get_chemical_symbols())

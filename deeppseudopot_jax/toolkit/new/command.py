@@ -1,13 +1,12 @@
 """The command line of `new`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deeppseudopot_jax.errors import UserError
-from deeppseudopot_jax.run.new.bundle import new_bundle
+from deeppseudopot_jax.run.console import errors_told
+from deeppseudopot_jax.toolkit.new.bundle import new_bundle
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder to write to; nothing is overwritten.")
@@ -20,8 +19,5 @@ Points = Annotated[int, typer.Option(min=2, help="k-points along the standard pa
 
 def new_command(folder: Folder, structure: StructureFile, k_points: Points = 60) -> None:
     """Write a commented bundle to start from, and tell what is missing."""
-    try:
+    with errors_told():
         print(new_bundle(folder, structure, k_points))
-    except (UserError, OSError) as error:
-        print(f"deeppseudopot: {error}", file=sys.stderr)
-        raise typer.Exit(getattr(error, "exit_code", 1)) from error

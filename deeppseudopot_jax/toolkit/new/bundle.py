@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.files.bundle.writing import band_weights_text, k_points_text, system_text
 from deeppseudopot_jax.k_path import k_path
-from deeppseudopot_jax.run.new.elements import start_of, valence_electrons
-from deeppseudopot_jax.run.new.structure import Structure, read_structure
+from deeppseudopot_jax.toolkit.new.elements import start_of, valence_electrons
+from deeppseudopot_jax.toolkit.new.structure import Structure, read_structure
 
 _SYMMETRY_WEIGHT = 3
 _EMPTY_WEIGHTS = (1.0, 0.5, 0.2, 0.1)
@@ -79,7 +80,7 @@ def bundle_texts(structure: Structure) -> dict[str, str]:
     species = sorted(set(structure.crystal.symbols))
     return {
         "NN_config.par": _CONFIG,
-        "system_0.par": _system(structure),
+        "system_0.par": system_text(structure.crystal, structure.scale),
         "input_0.par": _input(structure),
         "kpoints_0.par": _k_points(structure),
         "bandWeights_0.par": _band_weights(structure),
@@ -107,26 +108,6 @@ def still_to_do(structure: Structure) -> list[str]:
             "needed, and a primitive one is fitted faster"
         )
     return found
-
-
-def _system(structure: Structure) -> str:
-    crystal = structure.crystal
-    rows = "\n".join("".join(f"{x + 0.0:14.8f}" for x in row) for row in _cell(structure))
-    atoms = "\n".join(
-        f"{symbol:3}" + "".join(f"{x + 0.0:14.8f}" for x in position)
-        for symbol, position in zip(
-            crystal.symbols, np.round(crystal.fractional_positions, 8), strict=True
-        )
-    )
-    return (
-        f"scale = {structure.scale:.8f}   # Bohr\n"
-        f"cell   # lattice vectors as rows, in units of scale\n{rows}\n"
-        f"atoms  # symbol and fractions of the lattice vectors\n{atoms}\n"
-    )
-
-
-def _cell(structure: Structure) -> np.ndarray:
-    return np.round(structure.crystal.lattice / structure.scale, 8)
 
 
 def _electrons(structure: Structure) -> int | None:
@@ -167,16 +148,18 @@ def _input(structure: Structure) -> str:
 
 
 def _k_points(structure: Structure) -> str:
-    """The points of the path, with names and path length (Bohr^-1) as comments."""
     path = k_path(structure.k_points, structure.crystal.lattice)
-    rows = [f"# path {structure.path}; fractions of the reciprocal vectors, weight # path length\n"]
-    met = {""}
-    for k, label, length in zip(structure.k_points, structure.labels, path.position, strict=True):
-        weight = 1 if label in met else _SYMMETRY_WEIGHT
+    weights, met = [], {""}
+    for label in structure.labels:
+        weights.append(1 if label in met else _SYMMETRY_WEIGHT)
         met.add(label)
-        numbers = "".join(f"{x + 0.0:13.8f}" for x in np.round(k, 8))
-        rows.append(f"{numbers} {weight:3d}   # {length:9.6f} {label}".rstrip() + "\n")
-    return "".join(rows)
+    return k_points_text(
+        structure.k_points,
+        np.array(weights),
+        path.position,
+        structure.labels,
+        f"path {structure.path}",
+    )
 
 
 def _band_weights(structure: Structure) -> str:
@@ -185,7 +168,7 @@ def _band_weights(structure: Structure) -> str:
     if occupied is not None:
         weights[:2] = _DEEPEST_WEIGHT
         weights[occupied:] = np.repeat(_EMPTY_WEIGHTS, 2)
-    return "# one weight per band\n" + "".join(f"{weight:g}\n" for weight in weights)
+    return band_weights_text(weights)
 
 
 def _coefficients(symbol: str) -> str:

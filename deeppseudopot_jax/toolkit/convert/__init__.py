@@ -1,0 +1,1 @@
+"""The command `convert`: bands of other programs as a complete bundle."""
