@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	$(BIN)/deeppseudopot run configs/silicon demo_results --overwrite
 
 test: lint
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile \
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		-m "not exhaustive and not as_compiled"
 	OPENBLAS_NUM_THREADS=1 JAX_DISABLE_MOST_OPTIMIZATIONS=0 \
 		$(BIN)/python -m pytest -n 2 -m "as_compiled and not exhaustive"

@@ -25,6 +25,9 @@ from deeppseudopot_jax.run.stages.report.making import FILE, write_report
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
 
+LONGEST = ("test_kills", "test_parallel", "test_compilation", "test_configs", "test_stages")
+"""Modules of few and long tests: they begin, so that no worker waits for another in the end."""
+
 # Whoever starts the tests in the background may have told them to ignore Ctrl-C; some send it.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,6 +41,12 @@ REPOSITORY = Path(__file__).parents[1]
 
 _MANY_MAPS = 30_000
 """Of memory, of which Linux gives a process 65530; a compiled program takes dozens of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest modules first, the others in their order."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture(autouse=True, scope="module")

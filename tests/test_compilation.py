@@ -1,6 +1,5 @@
 """Compiled programs are kept from run to run, and counted."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import bundle_samples
 import jax
 import jax.numpy as jnp
 import pytest
+from processes import QUICKLY_COMPILED
 
 from deeppseudopot_jax.run.compilation import Ahead, counted
 
@@ -20,7 +20,7 @@ EDGES = "nBands = 4\nmaxKE = 5\n"  # none, whose masses would take time
 
 def evaluated(inputs: Path, results: Path, *options: str, **environment: str) -> str:
     """The log of an evaluation in a process of its own, with a cache folder of its own."""
-    known = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION")}
+    known = {k: v for k, v in QUICKLY_COMPILED.items() if not k.startswith("JAX_COMPILATION")}
     command = [sys.executable, "-m", "deeppseudopot_jax", "eval", str(inputs), str(results)]
     subprocess.run([*command, *options], env=known | environment, check=True, capture_output=True)
     return (results / "eval.log").read_text()

@@ -74,6 +74,7 @@ def test_the_cost_is_the_sum_that_is_asked_for(tmp_path):
     assert float(training_cost(plain, problem)(problem, params, evaluated)) == band_loss
 
 
+@pytest.mark.exhaustive
 def test_training_follows_the_gradient_of_the_whole_cost(tmp_path):
     bundle = read_bundle(make_inputs(tmp_path, config=SGD + "SObool = 1\n"))
     problem = build_problem(bundle, solver=Iterative(dense_up_to=0, dense_start_up_to=0))

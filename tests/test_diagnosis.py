@@ -58,6 +58,7 @@ def test_a_term_that_is_no_number():
     assert "its gradient is not" in diagnosis(problem, params, finite)
 
 
+@pytest.mark.exhaustive
 def test_couplings_whose_states_do_not_converge():
     system = random_system(np.random.default_rng(3), ("Ga", "As"), 5.0, n_bands=8, **COUPLED)
     hasty = Iterative(max_steps=0, dense_up_to=0, dense_start_up_to=0)

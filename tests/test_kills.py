@@ -1,10 +1,9 @@
 """Runs that are killed at random moments, and disks that are full: what is left is whole and true.
 
-Three kills always; on demand `pytest -m exhaustive tests/test_kills.py`: 90 kills and 30 sizes of a
+Two kills always; on demand `pytest -m exhaustive tests/test_kills.py`: 90 kills and 30 sizes of a
 disk. What is resumed ends with the same files, to the last bit, and the same log, times aside.
 """
 
-import os
 import random
 import re
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 import bundle_samples
 import numpy as np
 import pytest
+from processes import QUICKLY_COMPILED
 from same_files import told
 
 from deeppseudopot_jax.files.torch_pickle import read_checkpoint
@@ -46,7 +46,6 @@ SIGNALS = {
 }  # fmt: skip
 ALWAYS = {
     ("training", signal.SIGKILL, 0),
-    ("training", signal.SIGKILL, 1),
     ("training", signal.SIGTERM, 0),
 }
 KILLS = [
@@ -80,7 +79,7 @@ def started(inputs: Path, results: Path, *options: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "deeppseudopot_jax", "run", *options]
     return subprocess.Popen(
         [*command, str(inputs), str(results)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**QUICKLY_COMPILED, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

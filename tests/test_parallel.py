@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import parallel_worker
 import pytest
+from processes import QUICKLY_COMPILED
 from same_files import assert_same_folder
 
 from deeppseudopot_jax.parallel import best_system_split, device_mesh
@@ -31,10 +32,13 @@ START = dict.fromkeys(("init_ZnParams", "init_SParams"), "5\n2\n3\n0.4\n0\n0\n0\
 
 
 def start(command: list[str | Path], devices: int = 2, **variables: str) -> subprocess.Popen:
-    """A process with so many virtual CPU devices."""
+    """A process with so many virtual CPU devices.
+
+    It compiles as this one does: iterations make more of another rounding than ACCURACY.
+    """
     path = os.pathsep.join(map(str, (REPOSITORY, WORKER.parent)))
     flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = {**os.environ, "PYTHONPATH": path, "XLA_FLAGS": flags, **variables}
+    environment = {**QUICKLY_COMPILED, "PYTHONPATH": path, "XLA_FLAGS": flags, **variables}
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -84,13 +88,7 @@ def test_two_processes_of_two_devices_give_the_same_numbers(tmp_path):
 
 
 def test_four_devices_of_one_process_iterate_to_the_same_numbers_and_share_replicas(tmp_path):
-    # Compiled as here: iterations make more of another rounding than ACCURACY.
-    how = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-    process = start(
-        [WORKER, tmp_path / "found.npz", "iterative", "replicas"],
-        devices=4,
-        JAX_DISABLE_MOST_OPTIMIZATIONS=how,
-    )
+    process = start([WORKER, tmp_path / "found.npz", "iterative", "replicas"], devices=4)
     expected = parallel_worker.calculate_iteratively()
     expected["replicas"] = parallel_worker.costs_of_replicas()
     finish(process)
