@@ -7,12 +7,14 @@ import typer
 
 from deeppseudopot_jax.cli.running import (
     EVAL_NEEDS,
+    REPORT_EXAMPLE,
     RUN_KEYS,
     eval_command,
     report_command,
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.toolkit.new.command import EXAMPLE as NEW_EXAMPLE
 from deeppseudopot_jax.toolkit.new.command import new_command
 
 app = typer.Typer(
@@ -43,5 +45,5 @@ def main(version: Version = False) -> None:
 
 app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
-app.command("report")(report_command)
-app.command("new")(new_command)
+app.command("report", epilog=REPORT_EXAMPLE)(report_command)
+app.command("new", epilog=NEW_EXAMPLE)(new_command)

@@ -31,14 +31,21 @@ KEYS = {
 """The keys of NN_config.par in groups; a star stands for the rest of a name."""
 
 RUN_KEYS = "\n\n".join(
-    ["Keys of NN_config.par:", *(f"- {group}: {keys}" for group, keys in KEYS.items())]
+    [
+        "Example: deeppseudopot run configs/silicon results",
+        "Keys of NN_config.par:",
+        *(f"- {group}: {keys}" for group, keys in KEYS.items()),
+    ]
 )
 EVAL_NEEDS = (
+    "Example: deeppseudopot eval configs/silicon_evaluation bands\n\n"
     "The potential is that of --potential, the results folder of a run, which must have been a run "
     "of the same PPmodel and species; without it that of INPUTS: init_PPmodel.pth for a network, "
     "and init_<atom>Params.par for PPmodel = ZeroFunction and for a4 to a8."
     "\n\nINPUTS is a folder prepared for run, as it is; kpoints_X.par may have other k-points."
 )
+
+REPORT_EXAMPLE = "Example: deeppseudopot report configs/silicon results"
 
 Inputs = Annotated[
     Path, typer.Argument(metavar="INPUTS", help="Folder with the bundle (NN_config.par, ...).")

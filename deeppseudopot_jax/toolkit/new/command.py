@@ -8,6 +8,8 @@ import typer
 from deeppseudopot_jax.run.console import errors_told
 from deeppseudopot_jax.toolkit.new.bundle import new_bundle
 
+EXAMPLE = "Example: deeppseudopot new silicon --structure Si.cif"
+
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Folder to write to; nothing is overwritten.")
 ]
