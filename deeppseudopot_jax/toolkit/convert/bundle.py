@@ -1,6 +1,5 @@
 """The files of a bundle made of the bands of another program."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,13 @@ from deeppseudopot_jax.files.bundle.writing import (
 from deeppseudopot_jax.files.disk import writing
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.symmetry_points import point_namer
+from deeppseudopot_jax.toolkit.convert.account import (
+    formula,
+    origin,
+    readme,
+    to_check,
+    told,
+)
 from deeppseudopot_jax.toolkit.convert.conversion import Conversion, converted
 from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
@@ -25,7 +31,6 @@ from deeppseudopot_jax.toolkit.new.template import (
     band_weights,
     coefficient_texts,
     config_text,
-    guessed_files,
     k_weights,
 )
 
@@ -55,9 +60,12 @@ def write_bundle(
     for name, text in texts.items():
         with atomic_path(folder / name) as path:
             path.write_text(text, encoding="utf-8")
-    to_check = [f"- check: {line}" for line in _to_check(conversion)]
     return "\n".join(
-        [f"{folder}: {', '.join(texts)}", *(f"- {line}" for line in _told(conversion)), *to_check]
+        [
+            f"{folder}: {', '.join(texts)}",
+            *(f"- {line}" for line in told(conversion)),
+            *(f"- check: {line}" for line in to_check(conversion)),
+        ]
     )
 
 
@@ -83,13 +91,13 @@ def bundle_texts(conversion: Conversion) -> dict[str, str]:
     lengths = _lengths(conversion)
     return {
         "NN_config.par": config_text(spinors),
-        "system_0.par": f"# {_origin(conversion)}\n{system_text(crystal, 1.0)}",
+        "system_0.par": f"# {origin(conversion)}\n{system_text(crystal, 1.0)}",
         "input_0.par": _input(conversion),
         "kpoints_0.par": _k_points(conversion, lengths),
         "expBandStruct_0.par": _reference(conversion, lengths),
         "bandWeights_0.par": band_weights_text(_band_weights(conversion)),
         **coefficient_texts(crystal.symbols, spinors),
-        "README.md": _readme(conversion),
+        "README.md": readme(conversion),
     }
 
 
@@ -118,12 +126,12 @@ def _k_points(conversion: Conversion, lengths: np.ndarray) -> str:
         weights = k_weights(labels)
     else:
         weights = source.mesh_weights[rows] / source.mesh_weights[rows].mean()
-    return k_points_text(k_points, weights, lengths, labels, _origin(conversion))
+    return k_points_text(k_points, weights, lengths, labels, origin(conversion))
 
 
 def _reference(conversion: Conversion, lengths: np.ndarray) -> str:
     done = "".join(f"# {line}\n" for line in conversion.done)
-    heading = f"# {_origin(conversion)}\n{done}# path length, energies in eV\n"
+    heading = f"# {origin(conversion)}\n{done}# path length, energies in eV\n"
     return heading + reference_text(lengths, conversion.energies)
 
 
@@ -138,7 +146,7 @@ def _input(conversion: Conversion) -> str:
     edges, n_bands = conversion.edges, conversion.energies.shape[1]
     known = conversion.energies[:, conversion.n_missing :]
     lines = [
-        f"systemName = {_formula(conversion.source)}",
+        f"systemName = {formula(conversion.source)}",
         f"nBands = {n_bands}   # counted with spin",
         f"maxKE = {MAX_KINETIC_ENERGY}   # Ha; {OF_CUTOFF}",
     ]
@@ -164,64 +172,3 @@ def _input(conversion: Conversion) -> str:
         f"BS_plot_CBVB_range_zoom = {min(_ZOOM, half_width):g}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _formula(source: SourceBands) -> str:
-    """Symbols with their numbers, in the order of the cell, divided by what they share."""
-    counts = Counter(source.crystal.symbols)
-    shared = int(np.gcd.reduce(list(counts.values())))
-    return "".join(
-        symbol + ("" if count == shared else str(count // shared))
-        for symbol, count in counts.items()
-    )
-
-
-def _origin(conversion: Conversion) -> str:
-    source = conversion.source
-    return f"{_formula(source)}, {source.program}"
-
-
-def _told(conversion: Conversion) -> list[str]:
-    """What is in the bundle, and what was done for it."""
-    source, edges = conversion.source, conversion.edges
-    n_k, n_bands = conversion.energies.shape
-    told = [f"{n_k} k-points, {n_bands} bands of {_origin(conversion)}", *conversion.done]
-    if source.mesh_weights is not None:
-        told.append("k-points of a mesh, weighted as there (1 on average)")
-    if edges is not None and edges.conduction_bottom is not None:
-        gap = edges.conduction_bottom - edges.valence_top
-        kind = "" if edges.direct_at is None else f", direct at k-point {edges.direct_at}"
-        told.append(f"gap {gap:.4f} eV{kind}; valence top {edges.valence_top:.4f} eV")
-    return told
-
-
-def _to_check(conversion: Conversion) -> list[str]:
-    """What the user has to look at."""
-    guessed = guessed_files(conversion.source.crystal.symbols)
-    guesses = (
-        [f"guesses: {', '.join(guessed)}; coefficients of the literature are better"]
-        if guessed
-        else []
-    )
-    return [
-        *conversion.to_check,
-        *guesses,
-        f"maxKE in input_0.par: {MAX_KINETIC_ENERGY} Ha suits tetrahedral semiconductors",
-    ]
-
-
-def _readme(conversion: Conversion) -> str:
-    told = "\n".join(f"- {line}" for line in _told(conversion))
-    check = "\n".join(f"- {line}" for line in _to_check(conversion))
-    spin = (
-        "Each level of the source is that of a spinor and fills one column (`SObool = 1`)."
-        if conversion.source.is_spinor
-        else "Each level of the source stands for spin up and down and fills two columns."
-    )
-    return (
-        f"# {_origin(conversion)}\n\n"
-        f"{told}\n\n{spin} Energies in eV, k-points in fractions of the reciprocal\n"
-        "vectors of `system_0.par`, path lengths in Bohr^-1. Weights: 3 at symmetry points, less\n"
-        "for the deepest and for higher empty bands; change them as you need.\n\n"
-        f"To check:\n\n{check}\n"
-    )

@@ -53,15 +53,15 @@ def find_edges(
         electrons: in known and missing bands.
     """
     if electrons is None:
-        return None, ["the number of electrons is not known: set idxVB and idxCB in input_0.par"]
+        return None, ["which bands are filled is not known: set idxVB and idxCB in input_0.par"]
     occupied = round(electrons)
     first_empty = occupied - n_missing
     if abs(electrons - occupied) > _WHOLE or occupied % 2:
         return None, [f"{electrons:g} electrons fill no whole bands: idxVB is left out (a metal)"]
     if first_empty <= 0 or first_empty > bands.shape[1]:
         return None, [
-            f"{electrons:g} electrons are left in {n_missing + bands.shape[1]} bands, the lowest "
-            f"{n_missing} of which are missing: no valence edge among them, idxVB is left out"
+            f"{occupied} electrons are left for {n_missing} missing and {bands.shape[1]} converted "
+            "bands: the valence edge is not among these, idxVB is left out"
         ]
     valence = bands[:, first_empty - 1]
     top = float(valence.max())

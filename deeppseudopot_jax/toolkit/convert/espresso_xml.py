@@ -13,20 +13,23 @@ from jaxtyping import Float
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
+from deeppseudopot_jax.toolkit.convert.espresso_input import k_labels
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
 from deeppseudopot_jax.types import Crystal
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
 Spin = Literal["up", "down"]
+_PARTIAL = 0.02
 _SELF_CONSISTENT = ("scf", "relax", "vc-relax", "md", "vc-md")
 
 
-def read_xml(path: Path, spin: Spin | None = None) -> SourceBands:
+def read_xml(path: Path, spin: Spin | None = None, input_file: Path | None = None) -> SourceBands:
     """The bands of a finished calculation.
 
     Args:
         path: of the file.
         spin: whose levels to take where the calculation is spin-polarised.
+        input_file: the input of pw.x, whose comments name k-points.
 
     Raises:
         InputError: if it is no such file, or that of a run that failed; if `spin` is missing, or
@@ -46,25 +49,47 @@ def read_xml(path: Path, spin: Spin | None = None) -> SourceBands:
     if not blocks:
         raise file.wrong("has no bands (ks_energies)")
     columns = file.columns(spin)
+    alat = float(structure.get("alat", "nan"))
     cartesian = np.array([_numbers(block.findtext("k_point")) for block in blocks])
+    k_points = cartesian @ lattice.T / alat
     levels = HARTREE_IN_EV * file.table(blocks, "eigenvalues")[:, columns]
-    weights = np.array([float(block.find("k_point").get("weight")) for block in blocks])
-    n_electrons = file.numbers("output/band_structure/nelec")[0]
-    if spin is not None:
-        filled = file.table(blocks, "occupations")[:, columns].sum(axis=1)
-        n_electrons = 2.0 * np.average(filled, weights=weights)
+    weights = np.array([float(block.findall("k_point")[0].get("weight", "1")) for block in blocks])
+    n_electrons, remarks = _electrons(
+        file.numbers("output/band_structure/nelec")[0],
+        file.table(blocks, "occupations")[:, columns],
+        None if spin is None else weights,
+    )
     creator = file.element("general_info/creator")
     return SourceBands(
         program=f"pw.x of Quantum ESPRESSO {creator.get('VERSION', '')}"
         + ("" if spin is None else f", spin {spin}"),
         crystal=crystal,
-        k_points=cartesian @ lattice.T / float(structure.get("alat", "nan")),
-        labels=("",) * len(blocks),
+        k_points=k_points,
+        labels=("",) * len(blocks)
+        if input_file is None
+        else k_labels(input_file, k_points, lattice, alat),
         energies=np.sort(levels, axis=1),
         is_spinor=file.is_true("output/band_structure/noncolin"),
-        n_electrons=float(n_electrons),
+        n_electrons=n_electrons,
         mesh_weights=weights if file.is_mesh() else None,
+        remarks=remarks,
     )
+
+
+def _electrons(
+    of_both: float,
+    occupations: Float[np.ndarray, "kpt level"],
+    weights: Float[np.ndarray, " kpt"] | None,
+) -> tuple[float | None, tuple[str, ...]]:
+    """Electrons in the levels, and why that says nothing of a metal.
+
+    With `weights` of the k-points the levels are those of one spin, whose electrons count twice.
+    """
+    if ((occupations > _PARTIAL) & (occupations < 1.0 - _PARTIAL)).any():
+        return None, ("levels are partially filled: a metal, or smearing across a small gap",)
+    if weights is None:
+        return float(of_both), ()
+    return 2.0 * float(np.average(occupations.sum(axis=1), weights=weights)), ()
 
 
 class _File:

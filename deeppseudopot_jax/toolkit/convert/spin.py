@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from deeppseudopot_jax.crystal import reciprocal_lattice
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
 
@@ -11,6 +12,8 @@ _SAME_LEVEL = 1e-6
 _KRAMERS_PAIR = 0.005
 """eV: pairs of spinor levels that two programs and their rounding leave together."""
 _SAME_POINT = 1e-6
+_INSIDE = 0.45
+"""Of the shortest reciprocal vector; the nearest face of the zone is at half of it."""
 
 
 def check_spin(source: SourceBands) -> None:
@@ -20,7 +23,7 @@ def check_spin(source: SourceBands) -> None:
         InputError: if levels that should stand for two states are written twice, or levels that
             should be those of spinors are no pairs.
     """
-    if not source.is_spinor and _all_paired(source.energies, _SAME_LEVEL):
+    if not source.is_spinor and _some_inside(source) and _all_paired(source.energies, _SAME_LEVEL):
         raise InputError(
             "every level is there twice at every k-point, but the calculation is said to be "
             "one without spinors: a table that is doubled for spin already must say so"
@@ -45,6 +48,15 @@ def _all_paired(energies: Float[np.ndarray, "kpt level"], tolerance: float) -> b
     n_pairs = energies.shape[1] // 2
     pairs = energies[:, : 2 * n_pairs].reshape(len(energies), n_pairs, 2)
     return n_pairs > 0 and bool((np.abs(np.diff(pairs, axis=2)) < tolerance).all())
+
+
+def _some_inside(source: SourceBands) -> bool:
+    """Whether a k-point lies inside the zone; on its faces screw axes can pair all levels."""
+    reciprocal = reciprocal_lattice(source.crystal.lattice)
+    neighbours = np.indices((3, 3, 3)).reshape(3, -1).T - 1
+    lengths = np.linalg.norm(neighbours @ reciprocal, axis=1)
+    distances = np.linalg.norm((source.k_points - np.round(source.k_points)) @ reciprocal, axis=1)
+    return bool((distances < _INSIDE * lengths[lengths > 0.0].min()).any())
 
 
 def _time_reversal_invariant(k_points: Float[np.ndarray, "kpt 3"]) -> np.ndarray:

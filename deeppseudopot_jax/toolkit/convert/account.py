@@ -1,0 +1,72 @@
+"""What is told of a conversion: on the screen, in comments and in the README of the bundle."""
+
+from collections import Counter
+
+import numpy as np
+
+from deeppseudopot_jax.toolkit.convert.conversion import Conversion
+from deeppseudopot_jax.toolkit.convert.source import SourceBands
+from deeppseudopot_jax.toolkit.new.template import MAX_KINETIC_ENERGY, guessed_files
+
+
+def formula(source: SourceBands) -> str:
+    """Symbols with their numbers, in the order of the cell, divided by what they share."""
+    counts = Counter(source.crystal.symbols)
+    shared = int(np.gcd.reduce(list(counts.values())))
+    return "".join(
+        symbol + ("" if count == shared else str(count // shared))
+        for symbol, count in counts.items()
+    )
+
+
+def origin(conversion: Conversion) -> str:
+    """What the bands are of, and the program that made them."""
+    source = conversion.source
+    return f"{formula(source)}, {source.program}"
+
+
+def told(conversion: Conversion) -> list[str]:
+    """What is in the bundle, and what was done for it."""
+    source, edges = conversion.source, conversion.edges
+    n_k, n_bands = conversion.energies.shape
+    lines = [f"{n_k} k-points, {n_bands} bands of {origin(conversion)}", *conversion.done]
+    if source.mesh_weights is not None:
+        lines.append("k-points of a mesh, weighted as there (1 on average)")
+    if edges is not None and edges.conduction_bottom is not None:
+        gap = edges.conduction_bottom - edges.valence_top
+        kind = "" if edges.direct_at is None else f", direct at k-point {edges.direct_at}"
+        lines.append(f"gap {gap:.4f} eV{kind}; valence top {edges.valence_top:.4f} eV")
+    return lines
+
+
+def to_check(conversion: Conversion) -> list[str]:
+    """What the user has to look at."""
+    guessed = guessed_files(conversion.source.crystal.symbols)
+    guesses = (
+        [f"guesses: {', '.join(guessed)}; coefficients of the literature are better"]
+        if guessed
+        else []
+    )
+    return [
+        *conversion.to_check,
+        *guesses,
+        f"maxKE in input_0.par: {MAX_KINETIC_ENERGY} Ha suits tetrahedral semiconductors",
+    ]
+
+
+def readme(conversion: Conversion) -> str:
+    """README.md of the bundle."""
+    done = "\n".join(f"- {line}" for line in told(conversion))
+    check = "\n".join(f"- {line}" for line in to_check(conversion))
+    spin = (
+        "Each level of the source is that of a spinor and fills one column (`SObool = 1`)."
+        if conversion.source.is_spinor
+        else "Each level of the source stands for spin up and down and fills two columns."
+    )
+    return (
+        f"# {origin(conversion)}\n\n"
+        f"{done}\n\n{spin} Energies in eV, k-points in fractions of the reciprocal\n"
+        "vectors of `system_0.par`, path lengths in Bohr^-1. Weights: 3 at symmetry points, less\n"
+        "for the deepest and for higher empty bands; change them as you need.\n\n"
+        f"To check:\n\n{check}\n"
+    )
