@@ -29,7 +29,11 @@ def told(conversion: Conversion) -> list[str]:
     """What is in the bundle, and what was done for it."""
     source, edges = conversion.source, conversion.edges
     n_k, n_bands = conversion.energies.shape
-    lines = [f"{n_k} k-points, {n_bands} bands of {origin(conversion)}", *conversion.done]
+    read_from = f", read from {source.file}" if source.file else ""
+    lines = [
+        f"{n_k} k-points, {n_bands} bands of {origin(conversion)}{read_from}",
+        *conversion.done,
+    ]
     if source.mesh_weights is not None:
         lines.append("k-points of a mesh, weighted as there (1 on average)")
     if edges is not None and edges.conduction_bottom is not None:
@@ -59,14 +63,14 @@ def readme(conversion: Conversion) -> str:
     done = "\n".join(f"- {line}" for line in told(conversion))
     check = "\n".join(f"- {line}" for line in to_check(conversion))
     spin = (
-        "Each level of the source is that of a spinor and fills one column (`SObool = 1`)."
+        "A level of the source is that of a spinor and fills one column (`SObool = 1`)."
         if conversion.source.is_spinor
-        else "Each level of the source stands for spin up and down and fills two columns."
+        else "A level of the source stands for spin up and down and fills two columns."
     )
+    weights = "3 at symmetry points" if conversion.source.mesh_weights is None else "of the mesh"
     return (
-        f"# {origin(conversion)}\n\n"
-        f"{done}\n\n{spin} Energies in eV, k-points in fractions of the reciprocal\n"
-        "vectors of `system_0.par`, path lengths in Bohr^-1. Weights: 3 at symmetry points, less\n"
-        "for the deepest and for higher empty bands; change them as you need.\n\n"
+        f"# {origin(conversion)}\n\n{done}\n\n{spin}\n"
+        "Energies in eV, k-points in fractions of the reciprocal vectors of `system_0.par`.\n"
+        f"Weights of k-points: {weights}; of bands: less for the deepest and higher empty ones.\n\n"
         f"To check:\n\n{check}\n"
     )

@@ -75,6 +75,7 @@ def read_output(
         is_spinor=_SPINORS.search(text) is not None,
         n_electrons=_electrons(text, spin),
         mesh_weights=None if np.allclose(weights, weights[0]) else weights,
+        file=str(path),
         remarks=tuple(remarks),
     )
 

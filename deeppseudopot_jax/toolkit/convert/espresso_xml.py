@@ -72,6 +72,7 @@ def read_xml(path: Path, spin: Spin | None = None, input_file: Path | None = Non
         is_spinor=file.is_true("output/band_structure/noncolin"),
         n_electrons=n_electrons,
         mesh_weights=weights if file.is_mesh() else None,
+        file=str(path),
         remarks=remarks,
     )
 

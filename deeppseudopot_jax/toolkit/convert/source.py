@@ -25,6 +25,7 @@ class SourceBands:
         first_band: number of the first column counted from 0, as programs that treat only some
             bands leave out the lowest ones.
         mesh_weights: of k-points that sample the zone, on any scale; None along a path.
+        file: name of what was read.
         remarks: what the reader wants the user to know.
     """
 
@@ -37,6 +38,7 @@ class SourceBands:
     n_electrons: float | None = None
     first_band: int = 0
     mesh_weights: Float[np.ndarray, " kpt"] | None = None
+    file: str = ""
     remarks: tuple[str, ...] = ()
 
     @property
