@@ -129,6 +129,10 @@ class _File:
         return np.array(rows)
 
     @property
+    def calculation(self) -> str:
+        return self.root.findtext("input/control_variables/calculation", "").strip()
+
+    @property
     def is_lsda(self) -> bool:
         return self.is_true("output/band_structure/lsda")
 
@@ -150,8 +154,7 @@ class _File:
         weights = [
             float(k.get("weight", "1")) for k in self.root.findall("input/k_points_IBZ/k_point")
         ]
-        is_bands = (self.root.findtext("input/control_variables/calculation") or "") == "bands"
-        return not is_bands and not np.allclose(weights, weights[:1])
+        return self.calculation != "bands" and not np.allclose(weights, weights[:1])
 
     def check_finished(self) -> None:
         """A run that ended by itself, converged.
@@ -159,15 +162,15 @@ class _File:
         Raises:
             InputError: if it did not.
         """
-        status = (self.root.findtext("status") or "").strip()
-        if self.root.find("closed") is None or status not in ("", "0"):
-            raise self.wrong(f"the run of pw.x did not finish (status {status or 'none'})")
-        calculation = (self.root.findtext("input/control_variables/calculation") or "").strip()
+        for name in ("status", "exit_status"):  # of older and newer schemas
+            status = self.root.findtext(name, "0").strip()
+            if status != "0":
+                raise self.wrong(f"the run of pw.x did not finish (status {status})")
         converged = self.root.findtext(
             "output/convergence_info/scf_conv/convergence_achieved", "true"
         )
-        if calculation in _SELF_CONSISTENT and converged.strip() != "true":
-            raise self.wrong(f"the {calculation} calculation did not converge")
+        if self.calculation in _SELF_CONSISTENT and converged.strip() != "true":
+            raise self.wrong(f"the {self.calculation} calculation did not converge")
 
 
 def _root(path: Path) -> ElementTree.Element:
