@@ -140,6 +140,14 @@ def test_energies_are_changed_as_asked(options, change):
     assert_allclose(bands(options), np.repeat(change(source().energies), 2, axis=1), atol=1e-14)
 
 
+def test_a_scissor_needs_no_electrons_where_it_begins_at_an_energy():
+    unknown = source(n_electrons=None)
+    made = converted(unknown, ConversionOptions(scissor=0.5, scissor_above=2.5))
+    raised = unknown.energies + 0.5 * (unknown.energies > 2.5)
+    assert_array_equal(made.energies, np.repeat(raised, 2, axis=1))
+    assert made.done[-1] == "the zero of energy is that of the source"
+
+
 def test_every_nth_k_point_keeps_the_ends_of_straight_pieces():
     rows = converted(source(), ConversionOptions(every=3)).rows
     assert rows.tolist() == [0, 3, 4, 5, 8]

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from typer.testing import CliRunner
 
 from deeppseudopot_jax.cli.app import app
-from deeppseudopot_jax.errors import InputError, UserError
+from deeppseudopot_jax.errors import InputError, UnsupportedError, UserError
 from deeppseudopot_jax.files.bundle import read_bundle
 from deeppseudopot_jax.toolkit.convert import ConversionOptions, read_espresso, write_bundle
 from deeppseudopot_jax.toolkit.convert.espresso_input import k_labels
@@ -202,6 +203,13 @@ def test_a_bad_output_is_told_by_name(change, message, tmp_path):
     pytest.importorskip("ase")
     with pytest.raises(InputError, match=rf"si.bands.out: .*{message}"):
         read_espresso(changed(tmp_path, "si.bands.out", change))
+
+
+def test_without_ase_the_xml_is_read_all_the_same(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ase.io", None)
+    assert read_espresso(DATA / "si.xml").energies.shape == (11, 8)
+    with pytest.raises(UnsupportedError, match=r"deeppseudopot-jax\[bundles\]"):
+        read_espresso(DATA / "si.bands.out")
 
 
 def test_files_that_are_none_of_pw_are_refused(tmp_path):

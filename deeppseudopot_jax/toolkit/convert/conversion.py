@@ -15,6 +15,7 @@ from deeppseudopot_jax.toolkit.convert.window import Window, window_of
 from deeppseudopot_jax.toolkit.new.elements import valence_electrons
 
 _CROSSING = 1e-6
+"""eV."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +55,21 @@ def converted(source: SourceBands, options: ConversionOptions) -> Conversion:
     levels = source.energies[rows][:, window.taken]
     n_missing = copies * window.n_missing
     bands = np.repeat(levels, copies, axis=1)
-    occupied = electrons_left(source, options.drop_lowest)
-    edges, why_none = find_edges(bands, n_missing, occupied)
-    moved, changes = _moved(bands, n_missing, edges, options)
-    zeros = np.zeros((len(rows), n_missing))
-    if edges is not None:
-        edges, _ = find_edges(moved, n_missing, occupied)
+    electrons = electrons_left(source, options.drop_lowest)
+    raised, scissor = _raised(bands, find_edges(bands, n_missing, electrons)[0], n_missing, options)
+    edges, why_none = find_edges(raised, n_missing, electrons)
+    shift, zero = _shift(edges, options)
     return Conversion(
         source,
         rows,
-        np.hstack([zeros, moved]),
+        np.hstack([np.zeros((len(rows), n_missing)), raised + shift]),
         n_missing,
-        edges,
-        (*_counted(source, window, rows, options), *changes),
+        None if edges is None else edges.moved(shift),
+        (*_counted(source, window, rows, options), *scissor, zero),
         (
             *source.remarks,
             *window.to_check(source, rows),
-            *_semicore(source, occupied),
+            *_semicore(source, electrons),
             *why_none,
         ),
     )
@@ -104,32 +103,30 @@ def _rows(source: SourceBands, every: int) -> np.ndarray:
     return count[((count - firsts) % every == 0) | ends | labelled]
 
 
-def _moved(
+def _raised(
     bands: Float[np.ndarray, "kpt band"],
-    n_missing: int,
     edges: BandEdges | None,
+    n_missing: int,
     options: ConversionOptions,
 ) -> tuple[Float[np.ndarray, "kpt band"], list[str]]:
-    """The known bands with scissor and shift, and what was done to them."""
-    moved, told = bands.copy(), []
+    """The known bands with the scissor, and what it did."""
+    if options.scissor == 0.0:
+        return bands, []
     if options.scissor_above is not None:
-        moved[bands > options.scissor_above] += options.scissor
-        told.append(
-            f"levels above {options.scissor_above:g} eV of the source raised by "
-            f"{options.scissor:g} eV"
+        above = bands > options.scissor_above
+        where = f"{options.scissor_above:g} eV of the source"
+    elif edges is None or edges.conduction_band is None:
+        raise InputError(
+            "--scissor raises the levels above the gap, and no gap is known here: say from which "
+            "energy on with --scissor-above"
         )
-    elif options.scissor != 0.0:
-        if edges is None or edges.conduction_band is None:
-            raise InputError(
-                "--scissor raises the levels above the gap, and no gap is known here: say from "
-                "which energy on with --scissor-above"
-            )
-        moved[:, edges.conduction_band - n_missing :] += options.scissor
-        told.append(f"levels above the gap raised by {options.scissor:g} eV")
-    if (np.diff(moved, axis=1) < -_CROSSING).any():
-        raise InputError(f"--scissor {options.scissor:g} makes levels cross the gap: give less")
-    shift, why = _shift(edges, options)
-    return moved + shift, [*told, why]
+    else:
+        above = np.arange(bands.shape[1]) >= edges.conduction_band - n_missing
+        where = "the gap"
+    raised = bands + options.scissor * above
+    if (np.diff(raised, axis=1) < -_CROSSING).any():
+        raise InputError(f"--scissor {options.scissor:g} makes levels cross: give less")
+    return raised, [f"levels above {where} raised by {options.scissor:g} eV"]
 
 
 def _shift(edges: BandEdges | None, options: ConversionOptions) -> tuple[float, str]:
@@ -164,5 +161,5 @@ def _counted(
     if window.n_missing:
         told.append(f"the {window.n_missing} levels below are missing: columns of 0 without weight")
     if options.every > 1:
-        told.append(f"{len(rows)} of {n_k} k-points, every {options.every}th and the ends")
+        told.append(f"{len(rows)} of {n_k} k-points (--every {options.every})")
     return told

@@ -1,6 +1,6 @@
 """The band edges of converted bands, from the number of electrons."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -33,6 +33,15 @@ class BandEdges:
     def conduction_band(self) -> int | None:
         """Index of the lowest conduction band."""
         return None if self.conduction_bottom is None else self.valence_band + 1
+
+    def moved(self, shift: float) -> "BandEdges":
+        """The edges of the same bands with `shift` (eV) added to all of them."""
+        bottom = self.conduction_bottom
+        return replace(
+            self,
+            valence_top=self.valence_top + shift,
+            conduction_bottom=None if bottom is None else bottom + shift,
+        )
 
 
 def electrons_left(source: SourceBands, n_dropped: int) -> float | None:
