@@ -100,7 +100,7 @@ def test_columns_count_with_spin_and_edges_follow_what_is_dropped(tmp_path):
     assert_array_equal(made.energies, spinors().energies[:, :12])
     assert made.edges.valence_band == 7 and not made.to_check
     kept = converted(with_semicore, AS_THEY_ARE)
-    assert kept.edges.valence_band == 9 and "2 semicore levels more" in kept.to_check[0]
+    assert kept.edges.valence_band == 9 and "--drop-lowest 2" in kept.to_check[0]
     undoubled = source(n_electrons=10.0, energies=np.hstack([semicore[:, :1], source().energies]))
     made = converted(undoubled, ConversionOptions(drop_lowest=1, bands=6, shift=0.0))
     assert_array_equal(made.energies, np.repeat(source().energies[:, :6], 2, axis=1))

@@ -38,7 +38,7 @@ ValenceTop = Annotated[
     float | None,
     typer.Option(
         metavar="EV",
-        help=f"Where to put the highest valence level, if it is known; {VALENCE_TOP:g} without this.",
+        help=f"Where to put the highest valence level; {VALENCE_TOP:g} without this.",
     ),
 ]
 Shift = Annotated[

@@ -69,13 +69,13 @@ def converted(source: SourceBands, options: ConversionOptions) -> Conversion:
         (
             *source.remarks,
             *window.to_check(source, rows),
-            *_semicore(source, electrons),
+            *_semicore(source, electrons, options.drop_lowest),
             *why_none,
         ),
     )
 
 
-def _semicore(source: SourceBands, electrons: float | None) -> list[str]:
+def _semicore(source: SourceBands, electrons: float | None, n_dropped: int) -> list[str]:
     """Where more electrons are left than those of outer s and p shells, or fewer."""
     numbers = [valence_electrons(symbol) for symbol in source.crystal.symbols]
     known = [number for number in numbers if number is not None]
@@ -84,10 +84,11 @@ def _semicore(source: SourceBands, electrons: float | None) -> list[str]:
     surplus = electrons - sum(known)
     if surplus < 0:
         return [f"{electrons:g} electrons are left, fewer than the {sum(known)} of s and p shells"]
+    n_levels = surplus / source.states_per_level
     return [
-        f"{electrons:g} electrons are left, of which {sum(known)} are in outer s and p shells: "
-        f"leave {surplus / source.states_per_level:g} semicore levels more out with --drop-lowest, "
-        "if they are the lowest ones: the model has none"
+        f"{electrons:g} electrons are left, {sum(known)} of them in outer s and p shells: the others "
+        f"fill {n_levels:g} levels, which the model has not; if they are the lowest, leave them out "
+        f"with --drop-lowest {n_dropped + n_levels:g}"
     ]
 
 
