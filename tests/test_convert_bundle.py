@@ -88,6 +88,10 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     with pytest.raises(ResultsError, match=r"input_0.par: .*--overwrite"):
         write_bundle(source(), tmp_path, ConversionOptions())
     assert [file.name for file in tmp_path.iterdir()] == ["input_0.par"]
+    write_bundle(source(), tmp_path, ConversionOptions(), overwrite=True)
+    with pytest.raises(ResultsError) as caught:
+        write_bundle(source(), tmp_path, ConversionOptions())
+    assert all(file.name in str(caught.value) for file in tmp_path.iterdir())
     with pytest.raises(ResultsError, match="no folder"):
         write_bundle(source(), tmp_path / "input_0.par", ConversionOptions(), overwrite=True)
 

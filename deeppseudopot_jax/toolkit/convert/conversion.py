@@ -86,9 +86,9 @@ def _semicore(source: SourceBands, electrons: float | None, n_dropped: int) -> l
         return [f"{electrons:g} electrons are left, fewer than the {sum(known)} of s and p shells"]
     n_levels = surplus / source.states_per_level
     return [
-        f"{electrons:g} electrons are left, {sum(known)} of them in outer s and p shells: the others "
-        f"fill {n_levels:g} levels, which the model has not; if they are the lowest, leave them out "
-        f"with --drop-lowest {n_dropped + n_levels:g}"
+        f"{electrons:g} electrons are left, {sum(known)} of them in outer s and p shells: the "
+        f"others fill {n_levels:g} levels, which the model has not; if they are the lowest, leave "
+        f"them out with --drop-lowest {n_dropped + n_levels:g}"
     ]
 
 
