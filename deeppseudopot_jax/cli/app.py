@@ -15,6 +15,7 @@ from deeppseudopot_jax.cli.running import (
 )
 from deeppseudopot_jax.run.stages.describe import version
 from deeppseudopot_jax.toolkit.new.command import EXAMPLE as NEW_EXAMPLE
+from deeppseudopot_jax.toolkit.convert.command import convert_app
 from deeppseudopot_jax.toolkit.new.command import new_command
 
 app = typer.Typer(
@@ -47,3 +48,4 @@ app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report", epilog=REPORT_EXAMPLE)(report_command)
 app.command("new", epilog=NEW_EXAMPLE)(new_command)
+app.add_typer(convert_app, name="convert")
