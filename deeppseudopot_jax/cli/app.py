@@ -14,6 +14,8 @@ from deeppseudopot_jax.cli.running import (
 )
 from deeppseudopot_jax.run.stages.describe import version
 from deeppseudopot_jax.toolkit.new.command import new_command
+from deeppseudopot_jax.toolkit.primitive.command import EXAMPLE as PRIMITIVE_EXAMPLE
+from deeppseudopot_jax.toolkit.primitive.command import primitive_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,3 +47,4 @@ app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report")(report_command)
 app.command("new")(new_command)
+app.command("primitive", epilog=PRIMITIVE_EXAMPLE)(primitive_command)

@@ -18,7 +18,7 @@ from deeppseudopot_jax.files.bundle.text import (
 
 _LABEL = re.compile(r"\\?[^\W\d_][\w']{0,11}(\|\\?[^\W\d_][\w']{0,11})*")
 """A letter first, then letters, digits, underscores and primes; several such names between bars."""
-_GAMMA = {"g", "gg", "gamma", "\\gamma", "γ"}
+_GAMMA = {"g", "gg", "gamma", "\\gamma", "\N{GREEK SMALL LETTER GAMMA}"}
 """What the centre of the zone is called, in small letters; gG is the word of pw.x."""
 
 
