@@ -13,6 +13,7 @@ from deeppseudopot_jax.cli.running import (
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.toolkit.convert.command import convert_app
 from deeppseudopot_jax.toolkit.new.command import new_command
 from deeppseudopot_jax.toolkit.primitive.command import EXAMPLE as PRIMITIVE_EXAMPLE
 from deeppseudopot_jax.toolkit.primitive.command import primitive_command
@@ -48,3 +49,4 @@ app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report")(report_command)
 app.command("new")(new_command)
 app.command("primitive", epilog=PRIMITIVE_EXAMPLE)(primitive_command)
+app.add_typer(convert_app, name="convert")

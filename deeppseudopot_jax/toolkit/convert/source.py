@@ -20,10 +20,12 @@ class SourceBands:
         energies: eV, ascending at every k-point; a level of a spinor calculation stands for one
             state, any other level for two (spin up and down).
         is_spinor: whether levels are those of spinors.
-        n_electrons: of the calculation per cell, semicore ones included; None where the files do
-            not say.
+        n_electrons: of the calculation per cell, semicore ones included; twice those of the chosen
+            spin where the calculation is spin-polarised; None where the files do not say.
         first_band: number of the first column counted from 0, as programs that treat only some
             bands leave out the lowest ones.
+        mesh_weights: of k-points that sample the zone, on any scale; None along a path.
+        remarks: what the reader wants the user to know.
     """
 
     program: str
@@ -34,3 +36,10 @@ class SourceBands:
     is_spinor: bool
     n_electrons: float | None = None
     first_band: int = 0
+    mesh_weights: Float[np.ndarray, " kpt"] | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def states_per_level(self) -> int:
+        """How many columns of a bundle a level fills, as bundles count states with their spin."""
+        return 1 if self.is_spinor else 2

@@ -2,50 +2,21 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.bundle.writing import band_weights_text, k_points_text, system_text
 from deeppseudopot_jax.k_path import k_path
-from deeppseudopot_jax.toolkit.new.elements import start_of, valence_electrons
+from deeppseudopot_jax.toolkit.new.elements import valence_electrons
 from deeppseudopot_jax.toolkit.new.structure import Structure, read_structure
-
-_SYMMETRY_WEIGHT = 3
-_EMPTY_WEIGHTS = (1.0, 0.5, 0.2, 0.1)
-"""Of the conduction levels: higher ones are followed less well, and matter less."""
-_DEEPEST_WEIGHT = 0.5
-_COEFFICIENTS = (
-    "a0, Ha Bohr^5", "a1, Bohr^-2", "a2", "a3, Bohr^2", "a4, long range", "a5, spin-orbit",
-    "a6, nonlocal", "a7, nonlocal", "a8, strain",
-)  # fmt: skip
-
-_CONFIG = """\
-# What the run does; docs/bundle.md explains every key.
-PPmodel = Net_fourier_celu_HeInit_decayGaussian  # a network of waves in q, times a Gaussian
-hiddenLayers = 20 20
-PPmodel_n_frequencies = 8
-PPmodel_range = 8               # Bohr, range of v(r)
-PPmodel_gaussian_std = 3.0      # Bohr^-1
-nSystem = 1
-SObool = 0                      # 1: spinors, spin-orbit a5 and nonlocal terms a6, a7
-# trainSO = 1                   # with SObool = 1: fit a5, if the energies have spin-orbit
-# trainNL = 1                   # with SObool = 1: fit a6 and a7; slower, and nearer to DFT bands
-basis_sphere = G_full           # every plane wave with |G|^2/2 < maxKE
-seed = 1
-
-# The network first learns the curves of init_<atom>Params.par.
-init_Zunger_num_epochs = 2000
-init_Zunger_optimizer_lr = 0.01
-init_Zunger_scheduler_gamma = 0.7
-init_Zunger_plotEvery = 500
-
-# Then least squares fits the bands; it ends by itself where no step helps.
-optimizer = lm
-max_num_epochs = 60
-plotEvery = 20
-prior_roughness = 0.003         # eV: keeps v(q) smooth
-prior_range = 0.1               # eV: keeps v(r) short
-"""
+from deeppseudopot_jax.toolkit.new.template import (
+    EMPTY_WEIGHTS,
+    MAX_KINETIC_ENERGY,
+    OF_CUTOFF,
+    band_weights,
+    coefficient_texts,
+    config_text,
+    guessed_files,
+    k_weights,
+)
 
 
 def new_bundle(folder: Path, structure_file: Path, n_points: int = 60) -> str:
@@ -77,14 +48,14 @@ def new_bundle(folder: Path, structure_file: Path, n_points: int = 60) -> str:
 
 def bundle_texts(structure: Structure) -> dict[str, str]:
     """Name and text of every file."""
-    species = sorted(set(structure.crystal.symbols))
+    weights = band_weights(_n_bands(structure), _occupied(structure))
     return {
-        "NN_config.par": _CONFIG,
+        "NN_config.par": config_text(),
         "system_0.par": system_text(structure.crystal, structure.scale),
         "input_0.par": _input(structure),
         "kpoints_0.par": _k_points(structure),
-        "bandWeights_0.par": _band_weights(structure),
-        **{f"init_{symbol}Params.par": _coefficients(symbol) for symbol in species},
+        "bandWeights_0.par": band_weights_text(weights),
+        **coefficient_texts(structure.crystal.symbols),
     }
 
 
@@ -94,14 +65,13 @@ def still_to_do(structure: Structure) -> list[str]:
     found = [
         f"missing: expBandStruct_0.par, the energies to fit: {n_k} rows for those of "
         f"kpoints_0.par, each a path length and {n_bands} energies in eV (docs/own_material.md)",
-        "check maxKE in input_0.par: 6 Ha suits tetrahedral semiconductors",
+        f"check maxKE in input_0.par: {MAX_KINETIC_ENERGY} Ha suits tetrahedral semiconductors",
     ]
     if _occupied(structure) is None:
         found.append("set nBands, idxVB and idxCB in input_0.par: the electrons are not known")
-    guessed = [s for s in sorted(set(structure.crystal.symbols)) if start_of(s).is_guess]
+    guessed = guessed_files(structure.crystal.symbols)
     if guessed:
-        names = ", ".join(f"init_{symbol}Params.par" for symbol in guessed)
-        found.append(f"guesses: {names}; coefficients of the literature are better")
+        found.append(f"guesses: {', '.join(guessed)}; coefficients of the literature are better")
     if structure.n_primitive > 1:
         found.append(
             f"the cell holds {structure.n_primitive} primitive cells: energies of this cell are "
@@ -124,9 +94,7 @@ def _occupied(structure: Structure) -> int | None:
 
 
 def _n_bands(structure: Structure) -> int:
-    return (_occupied(structure) or 2 * 4 * len(structure.crystal.symbols)) + 2 * len(
-        _EMPTY_WEIGHTS
-    )
+    return (_occupied(structure) or 2 * 4 * len(structure.crystal.symbols)) + 2 * len(EMPTY_WEIGHTS)
 
 
 def _input(structure: Structure) -> str:
@@ -138,41 +106,21 @@ def _input(structure: Structure) -> str:
         bands = "a guess"
     else:
         edges = f"idxVB = {occupied - 1}   # highest valence band, from 0\nidxCB = {occupied}\n"
-        bands = f"{occupied} valence electrons and {len(_EMPTY_WEIGHTS)} empty levels"
+        bands = f"{occupied} valence electrons and {len(EMPTY_WEIGHTS)} empty levels"
     return (
         f"systemName = {structure.name}\n"
         f"nBands = {_n_bands(structure)}   # {bands}; every level counts twice, for spin\n"
-        "maxKE = 6   # Ha; a potential belongs to the cutoff it was fitted with\n"
+        f"maxKE = {MAX_KINETIC_ENERGY}   # Ha; {OF_CUTOFF}\n"
         f"{edges}# idxGap = ?   # row of kpoints_0.par, from 0: for masses and couplings\n"
     )
 
 
 def _k_points(structure: Structure) -> str:
     path = k_path(structure.k_points, structure.crystal.lattice)
-    weights, met = [], {""}
-    for label in structure.labels:
-        weights.append(1 if label in met else _SYMMETRY_WEIGHT)
-        met.add(label)
     return k_points_text(
         structure.k_points,
-        np.array(weights),
+        k_weights(structure.labels),
         path.position,
         structure.labels,
         f"path {structure.path}",
     )
-
-
-def _band_weights(structure: Structure) -> str:
-    occupied, n_bands = _occupied(structure), _n_bands(structure)
-    weights = np.ones(n_bands)
-    if occupied is not None:
-        weights[:2] = _DEEPEST_WEIGHT
-        weights[occupied:] = np.repeat(_EMPTY_WEIGHTS, 2)
-    return band_weights_text(weights)
-
-
-def _coefficients(symbol: str) -> str:
-    start = start_of(symbol)
-    values = (*start.coefficients, 0.0, 0.0, 0.0, 0.0, 0.0)
-    rows = [f"{x:9.4f}   # {name}\n" for x, name in zip(values, _COEFFICIENTS, strict=True)]
-    return f"# {symbol}: {start.source}\n" + "".join(rows)

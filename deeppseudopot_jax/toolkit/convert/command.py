@@ -1,0 +1,70 @@
+"""The command line of `convert`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deeppseudopot_jax.run.console import Overwrite, errors_told
+from deeppseudopot_jax.toolkit.convert.bundle import write_bundle
+from deeppseudopot_jax.toolkit.convert.command_options import (
+    Bands,
+    BundleFolder,
+    DropLowest,
+    Every,
+    MissingLowest,
+    Scissor,
+    ScissorAbove,
+    Shift,
+    ValenceTop,
+)
+from deeppseudopot_jax.toolkit.convert.espresso import read_espresso
+from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
+from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
+
+QE_EXAMPLE = (
+    "Example, GaAs with spin-orbit coupling, whose ten lowest levels are Ga 3d:"
+    "\n\ndeeppseudopot convert qe out/gaas.save gaas --input gaas.bands.in --drop-lowest 10"
+)
+
+convert_app = typer.Typer(
+    no_args_is_help=True, help="Make a complete bundle of the bands of another program."
+)
+
+EspressoSource = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE", help="data-file-schema.xml, a .save folder, or the output of pw.x."
+    ),
+]
+EspressoInput = Annotated[
+    Path | None,
+    typer.Option("--input", metavar="FILE", help="Input of pw.x: its comments name k-points."),
+]
+SpinOption = Annotated[
+    Spin | None, typer.Option(help="Whose levels to take of a spin-polarised calculation.")
+]
+
+
+@convert_app.command("qe", epilog=QE_EXAMPLE)
+def qe_command(
+    source: EspressoSource,
+    bundle: BundleFolder,
+    input_file: EspressoInput = None,
+    spin: SpinOption = None,
+    drop_lowest: DropLowest = 0,
+    bands: Bands = None,
+    missing_lowest: MissingLowest = None,
+    every: Every = 1,
+    scissor: Scissor = 0.0,
+    scissor_above: ScissorAbove = None,
+    valence_top: ValenceTop = None,
+    shift: Shift = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Bands of pw.x (Quantum ESPRESSO) as a bundle that run takes as it is."""
+    with errors_told():
+        options = ConversionOptions(
+            drop_lowest, bands, missing_lowest, every, scissor, scissor_above, valence_top, shift
+        )
+        print(write_bundle(read_espresso(source, spin, input_file), bundle, options, overwrite))

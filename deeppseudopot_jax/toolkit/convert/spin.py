@@ -1,0 +1,55 @@
+"""Whether levels are counted once or twice: told from the levels, against what a file says."""
+
+import numpy as np
+from jaxtyping import Float
+
+from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.toolkit.convert.source import SourceBands
+
+_SAME_LEVEL = 1e-6
+"""eV: copies of one level differ by nothing."""
+_KRAMERS_PAIR = 0.005
+"""eV: pairs of spinor levels that two programs and their rounding leave together."""
+_SAME_POINT = 1e-6
+
+
+def check_spin(source: SourceBands) -> None:
+    """Levels that come twice are spinors or copies, and spinors are pairs where k equals -k.
+
+    Raises:
+        InputError: if levels that should stand for two states are written twice, or levels that
+            should be those of spinors are no pairs.
+    """
+    if not source.is_spinor and _all_paired(source.energies, _SAME_LEVEL):
+        raise InputError(
+            "every level is there twice at every k-point, but the calculation is said to be "
+            "one without spinors: a table that is doubled for spin already must say so"
+        )
+    invariant = _time_reversal_invariant(source.k_points)
+    if (
+        source.is_spinor
+        and source.first_band % 2 == 0
+        and source.energies.shape[1] > 1
+        and invariant.any()
+        and not _all_paired(source.energies[invariant], _KRAMERS_PAIR)
+    ):
+        row = int(np.flatnonzero(invariant)[0])
+        raise InputError(
+            f"the levels at k-point {row} (from 0) are no pairs, as those of spinors are where k "
+            "and -k are equivalent: the calculation is magnetic, or one without spinors"
+        )
+
+
+def _all_paired(energies: Float[np.ndarray, "kpt level"], tolerance: float) -> bool:
+    """Whether levels 0 and 1, 2 and 3, ... are equal at every k-point; an odd last one is alone."""
+    n_pairs = energies.shape[1] // 2
+    pairs = energies[:, : 2 * n_pairs].reshape(len(energies), n_pairs, 2)
+    return n_pairs > 0 and bool((np.abs(np.diff(pairs, axis=2)) < tolerance).all())
+
+
+def _time_reversal_invariant(k_points: Float[np.ndarray, "kpt 3"]) -> np.ndarray:
+    """Which points differ from their negative by a reciprocal vector."""
+    invariant: np.ndarray = (
+        np.abs(2 * k_points - np.round(2 * k_points)).max(axis=1) < 2 * _SAME_POINT
+    )
+    return invariant
