@@ -35,8 +35,10 @@ def read_crystal(path: Path) -> Crystal:
     return crystal
 
 
-def read_atoms(path: Path) -> Any:
+def read_atoms(path: Path, file_format: str | None = None) -> Any:
     """The periodic structure in a file that ASE knows, as ase.Atoms.
+
+    `file_format` is ASE's name for it; by default ASE finds it out.
 
     Raises:
         InputError: if the file cannot be read, or is no crystal.
@@ -47,7 +49,7 @@ def read_atoms(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     try:
-        atoms = read(path)
+        atoms = read(path, format=file_format)
     except Exception as error:  # every format raises its own
         raise InputError(f"{path}: ASE cannot read it: {error or type(error).__name__}") from error
     if not isinstance(atoms, ase.Atoms) or len(atoms) == 0 or atoms.cell.rank < 3:
