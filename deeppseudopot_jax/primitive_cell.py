@@ -89,7 +89,10 @@ def _multiples(crystal: Crystal, tolerance: float) -> Int[np.ndarray, "3 3"]:
         except Exception as error:  # versions differ in what they raise
             raise InputError(f"spglib finds no symmetry: {error}") from error
     if found is None:
-        raise InputError(f"spglib finds no symmetry within {tolerance:g} Bohr")
+        raise InputError(
+            f"spglib finds no symmetry within {tolerance:g} Bohr: atoms may lie in each other, or "
+            "the tolerance may be too large"
+        )
     ratios = crystal.lattice @ np.linalg.inv(found[0])
     multiples = np.round(ratios).astype(int)
     misfit = np.linalg.norm((ratios - multiples) @ found[0], axis=1).max()

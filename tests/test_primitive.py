@@ -264,6 +264,8 @@ def test_seekpath_goes_in_even_steps_and_breaks():
         ({"target": "a.unknown"}, InputError, "a.unknown: no format of structures"),
         ({"target": "system_0.par"}, ResultsError, "system_0.par: choose another name"),
         ({"target": "folder.cif"}, ResultsError, "a folder is in the place"),
+        ({"target": "kpoints_0.par/system_0.par"}, ResultsError, "kpoints_0.par"),
+        ({"target": "input.pwi"}, InputError, "ASE cannot write it as espresso-in"),
         ({"k_points": "system_0.par"}, BundleError, "system_0.par"),
         ({"k_points": "kpoints_0.par", "path": "ase"}, InputError, "choose one of them"),
     ],

@@ -10,6 +10,7 @@ from deeppseudopot_jax.files.atomic import atomic_path
 from deeppseudopot_jax.files.bundle.k_points import WeightedPoints, read_points
 from deeppseudopot_jax.files.bundle.text import read_document
 from deeppseudopot_jax.files.bundle.writing import k_points_text, system_text
+from deeppseudopot_jax.files.disk import writing
 from deeppseudopot_jax.files.findings import Findings
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.primitive_cell import PrimitiveCell, primitive_cell
@@ -71,7 +72,8 @@ def write_primitive(
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
     scale = float(np.linalg.norm(crystal.lattice[0]))
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with writing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
     if file_format is None:
         _write(target, system_text(primitive.crystal, scale))
     else:
