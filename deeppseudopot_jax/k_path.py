@@ -1,5 +1,6 @@
 """A list of k-points as a path: distances along it, where it jumps, what its corners are called."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,8 +57,16 @@ def k_steps(k_points: Float[np.ndarray, "kpt 3"], lattice: Float[np.ndarray, "3 
     return Steps(lengths, straight, _jumps(lengths, straight))
 
 
-def k_path(k_points: Float[np.ndarray, "kpt 3"], lattice: Float[np.ndarray, "3 3"]) -> KPath:
-    """The path through fractional `k_points` of a crystal with `lattice` rows in Bohr."""
+def k_path(
+    k_points: Float[np.ndarray, "kpt 3"],
+    lattice: Float[np.ndarray, "3 3"],
+    labels: Sequence[str] = (),
+) -> KPath:
+    """The path through fractional `k_points` of a crystal with `lattice` rows in Bohr.
+
+    Points are called by their `labels`; those of "", and all without labels, by the names of
+    symmetry points.
+    """
     lengths, straight, jumps = k_steps(k_points, lattice)
     operations = point_group(lattice)
     breaks, advance = [], lengths.copy()
@@ -74,7 +83,7 @@ def k_path(k_points: Float[np.ndarray, "kpt 3"], lattice: Float[np.ndarray, "3 3
     }  # fmt: skip
     corners |= {index for i in breaks for index in (i - 1, i)}
     return KPath(
-        position, np.array(breaks, dtype=int), _ticks(k_points, lattice, position, corners)
+        position, np.array(breaks, dtype=int), _ticks(k_points, lattice, labels, position, corners)
     )
 
 
@@ -105,18 +114,22 @@ def _hidden_step(
 
 
 def _ticks(
-    k_points: np.ndarray, lattice: np.ndarray, position: np.ndarray, corners: set[int]
+    k_points: np.ndarray,
+    lattice: np.ndarray,
+    labels: Sequence[str],
+    position: np.ndarray,
+    corners: set[int],
 ) -> tuple[tuple[float, str], ...]:
     """Corners and named points, those at one position together: "U|K"."""
     name_of = point_namer(lattice)
+    given = labels or [""] * len(k_points)
     ticks: list[tuple[float, list[str]]] = []
-    for i, (where, k) in enumerate(zip(position.tolist(), k_points, strict=True)):
-        name = name_of(k)
+    for i, (where, k, label) in enumerate(zip(position.tolist(), k_points, given, strict=True)):
+        name = label or name_of(k)
         if name or i in corners:
             if not ticks or where > ticks[-1][0]:
                 ticks.append((where, []))
-            if name and name not in ticks[-1][1]:
-                ticks[-1][1].append(name)
+            ticks[-1][1].extend(part for part in name.split("|") if part not in ["", *ticks[-1][1]])
     return tuple((where, "|".join(names)) for where, names in ticks)
 
 

@@ -74,7 +74,8 @@ class CouplingTarget:
 class SystemInput:
     """One system of a bundle: crystal, basis, k-points, reference energies and weights.
 
-    `held_out` marks the k-points that a fit must not see; None where it sees all of them.
+    `held_out` marks the k-points that a fit must not see; None where it sees all of them. `labels`
+    are the names that kpoints_X.par gives its k-points, "" where it gives none; () without any.
     """
 
     index: int
@@ -101,6 +102,7 @@ class SystemInput:
     deformation_targets: tuple[DeformationTarget, ...] | GapDeformationTargets = ()
     coupling_targets: tuple[CouplingTarget, ...] = ()
     held_out: Bool[np.ndarray, " kpt"] | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def is_fitted(self) -> Bool[np.ndarray, " kpt"]:

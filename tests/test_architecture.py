@@ -11,7 +11,7 @@ LAYERS = (
     ("errors", "arguments", "bundle_arguments", "units", "types", "settings", "stages", "numerics",
      "records"),
     ("crystal", "basis", "parallel", "parameters", "symmetry_points", "k_path", "band_curves",
-     "resources"),
+     "resources", "primitive_cell"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
     ("problem", "observables"),

@@ -103,7 +103,7 @@ def test_every_field_is_a_fact_unless_outputs_alone_need_it(tmp_path):
         found = {field.name: prefix + field.name.replace("_", " ") for field in fields(record)}
         return {key for key, text in found.items() if not any(n.startswith(text) for n in names)}
 
-    assert beside(SystemInput, "systems 0 ") == {"name", "path_length", "plot_range"}
+    assert beside(SystemInput, "systems 0 ") == {"name", "path_length", "plot_range", "labels"}
     assert beside(Crystal, "systems 0 crystal ") == set()
     told_by_themselves = {"settings", "monte_carlo_options"}
     moments = {"optimizer_state"}  # those of gradient training

@@ -14,9 +14,11 @@ from deeppseudopot_jax.cli.running import (
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
-from deeppseudopot_jax.toolkit.new.command import EXAMPLE as NEW_EXAMPLE
 from deeppseudopot_jax.toolkit.convert.command import convert_app
+from deeppseudopot_jax.toolkit.new.command import EXAMPLE as NEW_EXAMPLE
 from deeppseudopot_jax.toolkit.new.command import new_command
+from deeppseudopot_jax.toolkit.primitive.command import EXAMPLE as PRIMITIVE_EXAMPLE
+from deeppseudopot_jax.toolkit.primitive.command import primitive_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,4 +50,5 @@ app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report", epilog=REPORT_EXAMPLE)(report_command)
 app.command("new", epilog=NEW_EXAMPLE)(new_command)
+app.command("primitive", epilog=PRIMITIVE_EXAMPLE)(primitive_command)
 app.add_typer(convert_app, name="convert")

@@ -26,7 +26,7 @@ OUTPUTS_ONLY = (
 
 _LEFT_OUT: dict[type, tuple[str, ...]] = {
     Bundle: ("folder", "notes", "sources", "settings", "monte_carlo_options"),
-    SystemInput: ("name", "path_length", "plot_range"),
+    SystemInput: ("name", "path_length", "plot_range", "labels"),
 }
 """Fields of records that no number follows from; settings and options have facts of their own."""
 

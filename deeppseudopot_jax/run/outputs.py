@@ -289,4 +289,5 @@ def band_plot(
         plot_range=system.plot_range,
         sigma=sigma,
         followed_by="" if following is None else following.rule.key,
+        labels=system.labels,
     )

@@ -1,5 +1,6 @@
 """kpoints_X.par, qpoints_X.par and kpoints_X_orderMatrix.par."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +11,27 @@ from deeppseudopot_jax.files.bundle.text import (
     RECIPROCAL_FRACTIONS,
     Document,
     Table,
+    parse_number,
     read_table,
     report_negative,
 )
 
+_LABEL = re.compile(r"\\?[^\W\d_][\w']{0,11}(\|\\?[^\W\d_][\w']{0,11})*")
+"""A letter first, then letters, digits, underscores and primes; several such names between bars."""
+_GAMMA = {"g", "gg", "gamma", "\\gamma", "\N{GREEK SMALL LETTER GAMMA}"}
+"""What the centre of the zone is called, in small letters; gG is the word of pw.x."""
+
 
 @dataclass(frozen=True, eq=False)
 class WeightedPoints:
-    """Points of the Brillouin zone in fractions of the reciprocal lattice, with weights."""
+    """Points of the Brillouin zone in fractions of the reciprocal lattice, with weights.
+
+    `labels` are those that comments give, "" where one gives none; () where none does.
+    """
 
     points: Float[np.ndarray, "point 3"]
     weights: Float[np.ndarray, " point"]
+    labels: tuple[str, ...] = ()
 
 
 def read_points(document: Document) -> WeightedPoints | None:
@@ -33,7 +44,21 @@ def read_points(document: Document) -> WeightedPoints | None:
         if np.abs(row[:3]).max() > LARGEST_FRACTION:
             found = " ".join(f"{coordinate:g}" for coordinate in row[:3])
             document.problem(line, "bad k-point", found=found, legal=RECIPROCAL_FRACTIONS)
-    return WeightedPoints(table.values[:, :3], table.values[:, 3])
+    labels = tuple(label_of(line.comment) for line in document.lines)
+    return WeightedPoints(table.values[:, :3], table.values[:, 3], labels if any(labels) else ())
+
+
+def label_of(comment: str) -> str:
+    """The name of a k-point in the comment of its row, "" where it holds none.
+
+    It is the only word there besides numbers, such as a path length; a sentence is no name. What
+    stands for the centre of the zone ("G", "Gamma", "\\Gamma") becomes "Γ".
+    """
+    words = [word for word in comment.split() if parse_number(word) is None]
+    if len(words) != 1 or not _LABEL.fullmatch(words[0]):
+        return ""
+    names = words[0].split("|")
+    return "|".join("Γ" if name.lower() in _GAMMA else name for name in names)
 
 
 def read_band_order(

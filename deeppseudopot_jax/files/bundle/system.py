@@ -119,6 +119,7 @@ def read_system(
         q_weights=None if q_points is None else q_points.weights,
         deformation_targets=() if deformation is None else deformation,
         coupling_targets=couplings,
+        labels=k_points.labels,
     )
 
 

@@ -30,10 +30,11 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 @dataclass(frozen=True)
 class Line:
-    """A line that says something: its number in the file and its text without the comment."""
+    """A line that says something: its number in the file, its text, and the comment behind it."""
 
     number: int
     text: str
+    comment: str = ""
 
     @property
     def tokens(self) -> list[str]:
@@ -98,7 +99,8 @@ def read_document(path: Path, findings: Findings) -> Document | None:
         )
         return None
     numbered = enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1)
-    stripped = (Line(number, line.partition("#")[0].strip()) for number, line in numbered)
+    split = ((number, *line.partition("#")) for number, line in numbered)
+    stripped = (Line(number, text.strip(), comment.strip()) for number, text, _, comment in split)
     return Document(path.name, tuple(line for line in stripped if line.text), findings)
 
 

@@ -29,6 +29,7 @@ class BandPlot:
         sigma: one standard deviation of the first curve, where it is known.
         followed_by: the key by which bands are followed along the path: deviations are those of
             the columns, lines are drawn by energy; empty where nothing is followed.
+        labels: names that the bundle gives its k-points, "" where it gives none; () without any.
     """
 
     title: str
@@ -42,6 +43,7 @@ class BandPlot:
     plot_range: PlotRange = field(default_factory=PlotRange)
     sigma: Float[np.ndarray, "kpt band"] | None = None
     followed_by: str = ""
+    labels: tuple[str, ...] = ()
 
     @property
     def zero(self) -> float:

@@ -7,6 +7,7 @@ import typer
 
 from deeppseudopot_jax.run.console import Overwrite, errors_told
 from deeppseudopot_jax.toolkit.convert.bundle import write_bundle
+from deeppseudopot_jax.toolkit.convert.command_berkeley_gw import BGW_EXAMPLE, bgw_command
 from deeppseudopot_jax.toolkit.convert.command_options import (
     Bands,
     BundleFolder,
@@ -30,6 +31,7 @@ QE_EXAMPLE = (
 convert_app = typer.Typer(
     no_args_is_help=True, help="Make a complete bundle of the bands of another program."
 )
+convert_app.command("bgw", epilog=BGW_EXAMPLE)(bgw_command)
 
 EspressoSource = Annotated[
     Path,

@@ -11,7 +11,8 @@ _SAME_LEVEL = 1e-6
 """eV: copies of one level differ by nothing."""
 _KRAMERS_PAIR = 0.005
 """eV: pairs of spinor levels that two programs and their rounding leave together."""
-_SAME_POINT = 1e-6
+_SAME_POINT = 2e-5
+"""Of fractions; Cartesian k of five decimals, for one, are no better."""
 _INSIDE = 0.45
 """Of the shortest reciprocal vector; the nearest face of the zone is at half of it."""
 
@@ -41,6 +42,26 @@ def check_spin(source: SourceBands) -> None:
             f"the levels at k-point {row} (from 0) are no pairs, as those of spinors are where k "
             "and -k are equivalent: the calculation is magnetic, or one without spinors"
         )
+
+
+def cannot_be_spinors(
+    energies: Float[np.ndarray, "kpt level"], k_points: Float[np.ndarray, "kpt 3"], first_band: int
+) -> bool:
+    """Whether levels are no Kramers pairs somewhere where those of spinors have to be.
+
+    That is at k-points that differ from -k by a reciprocal vector, without magnetism. The reverse
+    tells nothing: without spin-orbit coupling, too, levels may be pairs there by symmetry.
+
+    Args:
+        energies: of the mean field, eV.
+        k_points: in fractions of the reciprocal vectors.
+        first_band: number of the first level, from 0; an odd one parts a pair.
+    """
+    invariant = _time_reversal_invariant(k_points)
+    whole = energies.shape[1] // 2 * 2
+    if first_band % 2 or whole == 0 or not invariant.any():
+        return False
+    return not _all_paired(energies[invariant], _KRAMERS_PAIR)
 
 
 def _all_paired(energies: Float[np.ndarray, "kpt level"], tolerance: float) -> bool:

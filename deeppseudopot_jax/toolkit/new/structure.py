@@ -7,13 +7,11 @@ import numpy as np
 from jaxtyping import Float
 
 from deeppseudopot_jax.errors import InputError
-from deeppseudopot_jax.toolkit.extras import needed
+from deeppseudopot_jax.toolkit.paths import path_of_ase
+from deeppseudopot_jax.toolkit.structures import crystal_of, read_atoms
 from deeppseudopot_jax.types import Crystal
 from deeppseudopot_jax.units import BOHR_IN_ANGSTROM
 
-_SAME_CELL = 1e-3
-"""Relative difference of two metrics: ASE idealises lattices within 2e-4."""
-_SAME_POINT = 1e-6
 _SAME_POSITION = 1e-3
 
 
@@ -41,49 +39,22 @@ def read_structure(path: Path, n_points: int) -> Structure:
         InputError: if the file cannot be read, or is no crystal.
         UnsupportedError: if ASE is not installed.
     """
-    ase = needed("ase", "reading a structure", "ASE", "bundles")
-    read = needed("ase.io", "reading a structure", "ASE", "bundles").read
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+    atoms = read_atoms(path)
+    crystal = crystal_of(atoms)
     try:
-        atoms = read(path)
-    except Exception as error:  # every format raises its own
-        raise InputError(f"{path}: ASE cannot read it: {error or type(error).__name__}") from error
-    if not isinstance(atoms, ase.Atoms) or len(atoms) == 0 or atoms.cell.rank < 3:
-        raise InputError(f"{path}: a crystal needs atoms and three lattice vectors")
-    lattice = np.array(atoms.cell) / BOHR_IN_ANGSTROM
-    symbols = tuple(atoms.get_chemical_symbols())
-    crystal = Crystal(lattice, atoms.get_scaled_positions(wrap=False), symbols)
-    try:
-        band_path = atoms.cell.bandpath(npoints=n_points)
+        band_path = path_of_ase(atoms.cell, n_points)
         scale = float(atoms.cell.get_bravais_lattice().a) / BOHR_IN_ANGSTROM
-    except Exception as error:
-        raise InputError(f"{path}: ASE knows no path of its lattice: {error}") from error
-    _check_cell(path, np.array(band_path.cell), np.array(atoms.cell))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     return Structure(
         name=atoms.get_chemical_formula("metal", empirical=True),
         crystal=crystal,
         scale=scale,
-        path=str(band_path.path),
-        k_points=np.array(band_path.kpts) + 0.0,
-        labels=tuple(_label(k, band_path.special_points) for k in band_path.kpts),
+        path=band_path.name,
+        k_points=band_path.k_points,
+        labels=band_path.labels,
         n_primitive=_primitive_cells(crystal),
     )
-
-
-def _check_cell(path: Path, found: np.ndarray, given: np.ndarray) -> None:
-    """Fractions of the path are those of the file's cell where both cells have the same metric.
-
-    ASE may turn a cell in space, which leaves fractions as they are.
-    """
-    difference = np.abs(found @ found.T - given @ given.T).max()
-    if difference > _SAME_CELL * np.abs(given @ given.T).max():
-        raise InputError(f"{path}: ASE gives a path of another cell, choose a standard cell")
-
-
-def _label(k: np.ndarray, special: dict[str, np.ndarray]) -> str:
-    names = [name for name, point in special.items() if np.abs(k - point).max() < _SAME_POINT]
-    return names[0] if names else ""
 
 
 def _primitive_cells(crystal: Crystal) -> int:

@@ -79,7 +79,7 @@ def band_panel(system: BandPlot, zoom: bool) -> Figure:
 
 
 def _draw_panel(axes: Axes, system: BandPlot, zoom: bool, styles: Mapping[str, LineStyle]) -> None:
-    path = k_path(system.k_points, system.lattice)
+    path = k_path(system.k_points, system.lattice, system.labels)
     draw_path(axes, path)
     draw_reference(axes, system, path)
     draw_curves(axes, system, path, styles)

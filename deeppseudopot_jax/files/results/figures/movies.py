@@ -63,7 +63,7 @@ def band_movie(frames: Mapping[str, Sequence[BandPlot]]) -> Iterator[Picture]:
     """
     first, *_ = frames.values()
     scene = _Scene(band_figure(first))
-    paths = [k_path(system.k_points, system.lattice) for system in first]
+    paths = [k_path(system.k_points, system.lattice, system.labels) for system in first]
     styles = line_styles(name for system in first for name in system.curves)
 
     def draw(systems: Sequence[BandPlot]) -> None:

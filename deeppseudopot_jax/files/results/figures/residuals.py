@@ -33,7 +33,7 @@ def residual_figure(system: BandPlot) -> Figure:
     assert system.reference is not None
     figure = Figure(figsize=PANEL, layout=spacious())
     axes = figure.subplots()
-    path = k_path(system.k_points, system.lattice)
+    path = k_path(system.k_points, system.lattice, system.labels)
     draw_path(axes, path)
     bands = next(iter(system.curves.values()))
     residuals = 1000.0 * (bands - system.reference)
