@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from deeppseudopot_jax import read_bundle
 from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.crystal import reciprocal_lattice
-from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.errors import InputError, UserError
 from deeppseudopot_jax.files.bundle.writing import system_text
 from deeppseudopot_jax.files.findings import BundleError
 from deeppseudopot_jax.toolkit.convert import (
@@ -188,14 +188,14 @@ def test_inputs_of_pw_list_paths_in_two_ways(folder):
     ("old", "new", "message"),
     [
         ("K_POINTS", "K_PATH", "has no K_POINTS"),
-        ("crystal_b", "automatic", "bands.in:17: not a path"),
+        ("crystal_b", "automatic", "bands.in: K_POINTS automatic is no path"),
         ("\n4\n", "\n5\n", "wrong number of k-points; found '5 and 4 rows'"),
         ("0.0    3 !", "0.0    !", "bands.in:20: bad k-point"),
         ("0.0    3 !", "zero    3 !", "bands.in:20: not a number"),
     ],
 )
 def test_bad_paths_are_told_with_their_line(old, new, message, folder):
-    with pytest.raises(BundleError, match=message):
+    with pytest.raises(UserError, match=message):
         read_path_input(written(folder, "bands.in", PATH_INPUT.replace(old, new)))
 
 

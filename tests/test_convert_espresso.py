@@ -229,15 +229,18 @@ def test_files_that_are_none_of_pw_are_refused(tmp_path):
     ("text", "message"),
     [
         ("&control\n/\n", "has no K_POINTS"),
-        ("K_POINTS crystal_b\n2\n0.5 0.5 0.5 3 ! L\n", "has 1 k-points, not 2"),
-        ("K_POINTS crystal_b\n1\n0.5 0.5 x 3\n", "line 3: found '0.5 0.5 x 3'"),
+        (
+            "K_POINTS crystal_b\n2\n0.5 0.5 0.5 3 ! L\n",
+            "wrong number of k-points; found '2 and 1 rows'",
+        ),
+        ("K_POINTS crystal_b\n1\n0.5 0.5 x 3\n", "pw.in:3: not a number; found 'x'"),
         ("K_POINTS crystal_b\n1\n0.1 0.2 0.3 3 ! A\n", "line 3: the output has no k-point"),
-        ("K_POINTS crystal_c\n0\n", "line 1: cannot read K_POINTS crystal_c"),
+        ("K_POINTS crystal_c\n0\n", "pw.in:1: no such list; found 'K_POINTS crystal_c'"),
     ],
 )
 def test_names_come_from_the_input_of_the_same_calculation(text, message, tmp_path):
     (tmp_path / "pw.in").write_text(text)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         read_espresso(DATA / "si.xml", input_file=tmp_path / "pw.in")
 
 

@@ -24,8 +24,8 @@ from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
 from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
 
 QE_EXAMPLE = (
-    "Example, GaAs with spin-orbit coupling, whose ten lowest levels are Ga 3d:"
-    "\n\ndeeppseudopot convert qe out/gaas.save gaas --input gaas.bands.in --drop-lowest 10"
+    "Example: deeppseudopot convert qe out/gaas.save gaas --input gaas.bands.in --drop-lowest 10"
+    "\n\nThat is GaAs with spin-orbit coupling, whose ten lowest levels are Ga 3d."
 )
 
 convert_app = typer.Typer(

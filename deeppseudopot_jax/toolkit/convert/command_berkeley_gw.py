@@ -23,8 +23,8 @@ from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
 from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
 
 BGW_EXAMPLE = (
-    "Example, GW bands of silicon along the path of an input of pw.x:"
-    "\n\ndeeppseudopot convert bgw bandstructure.dat si --structure si.save --path-input bands.in"
+    "Example: deeppseudopot convert bgw bandstructure.dat si --structure si.save "
+    "--path-input bands.in"
 )
 
 Source = Annotated[

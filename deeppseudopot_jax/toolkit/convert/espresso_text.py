@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from deeppseudopot_jax.errors import InputError
-from deeppseudopot_jax.toolkit.convert.espresso_input import k_labels, read_text
+from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
+from deeppseudopot_jax.toolkit.convert.espresso_input import k_labels
 from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
 from deeppseudopot_jax.toolkit.extras import needed
@@ -38,7 +39,7 @@ def read_output(
             `spin` is missing, or given for a calculation that is not spin-polarised.
         UnsupportedError: if ASE is not installed.
     """
-    text = read_text(path)
+    text = _read_text(path)
     _check_finished(path, text)
     atoms = _read_with_ase(path, text, "espresso-out")
     points = getattr(atoms.calc, "kpts", None)
@@ -129,7 +130,7 @@ def _crystal(atoms: Any) -> Crystal:
 def _with_all_digits(printed: Crystal, input_file: Path) -> tuple[Crystal, *tuple[str, ...]]:
     """The structure as the input has it, or the printed one and why it is kept."""
     try:
-        atoms = _read_with_ase(input_file, read_text(input_file), "espresso-in")
+        atoms = _read_with_ase(input_file, _read_text(input_file), "espresso-in")
     except InputError:  # as for any ibrav but 0
         return printed, (
             f"the structure has the digits of the output: ASE cannot read that of {input_file.name}"
@@ -176,3 +177,13 @@ def _about_digits(path: Path) -> str:
         f"{path.name} has energies to 0.0001 eV and k-points to 1e-6: data-file-schema.xml has "
         "all digits"
     )
+
+
+def _read_text(path: Path) -> str:
+    raw = read_regular(path, TEXT_LIMIT)
+    try:
+        if b"\0" in raw:
+            raise ValueError
+        return raw.decode("utf-8")
+    except ValueError as error:
+        raise InputError(f"{path}: is no text") from error
