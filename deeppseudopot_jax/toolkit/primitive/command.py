@@ -11,7 +11,8 @@ from deeppseudopot_jax.toolkit.primitive.files import TOLERANCE, write_primitive
 
 EXAMPLE = (
     "Example: deeppseudopot primitive POSCAR gaas/system_0.par --path seekpath"
-    "\n\nExample: deeppseudopot primitive old/system_0.par new/system_0.par --k-points old/kpoints_0.par"
+    "\n\nExample: deeppseudopot primitive old/system_0.par new/system_0.par "
+    "--k-points old/kpoints_0.par"
 )
 
 Source = Annotated[
