@@ -13,6 +13,7 @@ from deeppseudopot_jax.cli.running import (
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.toolkit.density.command import DENSITY_EXAMPLE, density_command
 from deeppseudopot_jax.toolkit.new.command import new_command
 
 app = typer.Typer(
@@ -45,3 +46,4 @@ app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report")(report_command)
 app.command("new")(new_command)
+app.command("density", epilog=DENSITY_EXAMPLE)(density_command)
