@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Complex, Float, Int
 
 from deeppseudopot_jax.batching import SystemGroup, chunks
-from deeppseudopot_jax.eigensolvers.interface import accurate_to
+from deeppseudopot_jax.eigensolvers.interface import States, accurate_to
 from deeppseudopot_jax.errors import NumericalError
 from deeppseudopot_jax.observables.bands import alone
 from deeppseudopot_jax.observables.evaluation import begun, evaluate
@@ -35,13 +35,14 @@ class BlochStates:
     """The lowest states at one k-point, energies (eV) ascending, normalised: sum |d|^2 = 1.
 
     psi(r) = Omega^(-1/2) sum_G d_G exp(i (k+G) . r); without spin-orbit there is one spin
-    component, and a band holds two electrons. `was_dense` tells that the iterative solver gave up.
+    component, and a band holds two electrons. `dense_fallbacks` counts the k-points that the
+    solver has given up since the last states.
     """
 
     energies: Float[np.ndarray, " band"]
     coefficients: Complex[np.ndarray, "band spin wave"]
     integers: Int[np.ndarray, "wave 3"]
-    was_dense: bool = False
+    dense_fallbacks: int = 0
 
 
 def bloch_states(problem: Problem, params: Parameters, system_index: int) -> Iterator[BlochStates]:
@@ -71,8 +72,9 @@ def bloch_states(problem: Problem, params: Parameters, system_index: int) -> Ite
         some = replace(chosen_points(group, indices), n_chunks=1)
         everywhere = Hamiltonians((some,), problem.channels.separable, (field,), problem.solver)
         found = evaluate(everywhere, begun(everywhere), FOR_STATES)
-        energies = on_host(found.states[0].known_energies(n_levels, FOR_STATES))[0]
-        vectors = on_host(found.states[0].vectors)[0]
+        states = States(*on_host(found.states[0][:3]))
+        energies = np.asarray(states.known_energies(n_levels, FOR_STATES))[0]
+        vectors = np.asarray(states.vectors)[0]
         for i, k in enumerate(range(first, min(first + together, n_k))):
             if not np.isfinite(energies[i]).all():
                 raise NumericalError(f"{target.name}: no states at k-point {k} (not converged)")
@@ -82,7 +84,7 @@ def bloch_states(problem: Problem, params: Parameters, system_index: int) -> Ite
                 HARTREE_IN_EV * np.asarray(energies[i], np.float64),
                 _in_usual_waves(waves[..., masks[own]]),
                 integers[own][masks[own]],
-                found.dense_fallbacks > 0,
+                found.dense_fallbacks if i == 0 else 0,
             )
 
 

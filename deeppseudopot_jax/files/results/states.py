@@ -142,7 +142,7 @@ def states_file(
             **last(),
         }
         for name, array in arrays.items():
-            with archive.open(_member(name), "w") as member:
+            with archive.open(_member(name), "w", force_zip64=True) as member:
                 npy.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
 
 

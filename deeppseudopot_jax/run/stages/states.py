@@ -63,13 +63,10 @@ def _saved(session: Session, params: Parameters, index: int) -> np.ndarray:
                 coefficients = np.asarray(found.coefficients)
                 spins.append(found._replace(coefficients=coefficients[:0]))
             energies.append(states.energies)
-            n_dense += states.was_dense
+            n_dense += states.dense_fallbacks
             add(coefficients)
     if n_dense:
-        session.report.line(
-            f"{system.name}: {n_dense} k-points were solved densely, or were solved together with "
-            "one that did not converge"
-        )
+        session.report.line(f"{n_dense} k-points did not converge and were solved densely")
     if is_spinor:
         rows = _spin_rows(energies, spins)
         session.outputs.table(f"eval_spin_sys{system.index}", rows, _SPIN_COLUMNS)

@@ -6,10 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.observables.spin_texture import DEGENERATE
 from deeppseudopot_jax.types import SystemInput
-
-_SAME = 1e-5
-"""eV: levels as close as this belong to one multiplet."""
 
 
 def chosen_bands(
@@ -65,7 +63,7 @@ def cut_multiplets(
     """
     n = min(len(energies), len(electrons) + 1)
     occupied = np.append(electrons, 0.0)[:n]
-    return bool((np.diff(occupied).astype(bool) & (np.diff(energies[:n]) < _SAME)).any())
+    return bool((np.diff(occupied).astype(bool) & (np.diff(energies[:n]) < DEGENERATE)).any())
 
 
 def spelled(bands: Sequence[int]) -> str:
