@@ -171,14 +171,14 @@ def densities(bundle, k_points, n_levels, grid):
     return np.array(found)
 
 
-def compared(bundle, divisions, half_step, n_levels, grid):
+def compared(bundle, divisions, n_levels, grid):
     """The mesh, its density unfolded, the same without unfolding, and that of all its k-points."""
     crystal = bundle.systems[0].crystal
     reciprocal = reciprocal_lattice(crystal.lattice)
     every = space_group(crystal.lattice, crystal.fractional_positions, crystal.symbols)
-    mesh = reduced_mesh(divisions, every, half_step)
-    steps = (grid_points(divisions) * divisions + half_step / 2) / divisions
-    whole, few = shortest(steps, reciprocal), shortest(mesh.k_points, reciprocal)
+    mesh = reduced_mesh(divisions, every)
+    whole = shortest(grid_points(divisions), reciprocal)
+    few = shortest(mesh.k_points, reciprocal)
     places = [np.abs(whole - k).max(axis=1).argmin() for k in few]
     assert_allclose(whole[places], few, atol=1e-12)
     each = densities(bundle, whole, n_levels, grid)
@@ -191,7 +191,7 @@ def compared(bundle, divisions, half_step, n_levels, grid):
 @pytest.mark.parametrize(
     ("symbols", "sphere", "divisions", "spin_orbit", "n_levels", "irreducible"),
     [
-        (("Ga", "As"), "G_full", (2, 2, 2), True, 8, 3),
+        (("Ga", "As"), "G_full", (3, 3, 3), True, 8, 4),
         (("Ga", "Ga"), "kG", (2, 2, 3), False, 4, 6),
     ],
 )
@@ -209,7 +209,7 @@ def test_an_irreducible_mesh_unfolded_is_the_whole_one(
     coefficients[:, :4] = ORDINARY[: len(bundle.species)]
     coefficients[:, 5:8] = 0.5, 0.02, 0.02  # small: the gap stays above the bands
     bundle = replace(bundle, coefficients=coefficients)
-    mesh, found, folded, expected = compared(bundle, divisions, False, n_levels, (9, 9, 10))
+    mesh, found, folded, expected = compared(bundle, divisions, n_levels, (9, 9, 10))
     assert len(mesh.k_points) == irreducible and mesh.weights.sum() == pytest.approx(1.0)
     assert_allclose(found, expected, atol=1e-9)
     assert np.ptp(expected) > 1e-2
@@ -217,13 +217,21 @@ def test_an_irreducible_mesh_unfolded_is_the_whole_one(
 
 
 def test_time_reversal_halves_the_mesh_of_a_crystal_without_symmetry():
-    rng = np.random.default_rng(5)
-    bundle = bundle_of(rng, random_system(rng, n_k=1), spin_orbit=True)
-    grid = fast_grid(smallest_grid(np.array([[-3, -3, -3], [3, 3, 3]])))
-    mesh, found, _, expected = compared(bundle, (4, 1, 1), True, 4, grid)
-    assert len(mesh.operations) == 1 and len(mesh.k_points) == 2
+    crystal = random_system(np.random.default_rng(5)).crystal
+    every = space_group(crystal.lattice, crystal.fractional_positions, crystal.symbols)
+    mesh = reduced_mesh((4, 1, 1), every, half_step=True)
+    assert len(mesh.operations) == 1
+    assert_allclose(mesh.k_points, [[1 / 8, 1 / 2, 1 / 2], [3 / 8, 1 / 2, 1 / 2]])
     assert_allclose(mesh.weights, 0.5)
-    assert_allclose(found, expected, atol=1e-9)
+    assert_allclose(reduced_mesh((3, 1, 1), every).weights, [1 / 3, 2 / 3])
+
+
+def test_half_a_step_beside_gamma_a_face_centred_mesh_keeps_some_operations():
+    crystal = zinc_blende(("Ga", "As"), [[0.0, 0.0, 0.0]]).crystal
+    every = space_group(crystal.lattice, crystal.fractional_positions, crystal.symbols)
+    mesh = reduced_mesh((2, 2, 2), every, half_step=True)
+    assert len(mesh.operations) == 6 and sorted(mesh.weights) == [0.25, 0.75]
+    assert len(reduced_mesh((2, 2, 2), every).operations) == 24
 
 
 def test_the_box_of_the_reference_code_keeps_fewer_operations():

@@ -3,18 +3,26 @@
 import zipfile
 from dataclasses import replace
 
-import bundle_samples
 import numpy as np
 import pytest
 from density_samples import zinc_sulphide
 from literal import hamiltonian, zunger
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from samples import bundle_of, literal_matrix, zinc_blende
 from test_potential_of_a_run import Nobody
 from typer.testing import CliRunner
 
-from deeppseudopot_jax import InputError, ResultsError, read_bundle
+from deeppseudopot_jax import (
+    InputError,
+    ResultsError,
+    build_problem,
+    dense,
+    initial_params,
+    read_bundle,
+)
 from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.files.results.states import read_states, states_file
+from deeppseudopot_jax.observables.bloch_states import bloch_states
 from deeppseudopot_jax.resources import states_on_disk
 from deeppseudopot_jax.run.checks import resources
 from deeppseudopot_jax.run.file_names import of_evaluation
@@ -100,6 +108,28 @@ def test_other_programs_find_states_that_solve_the_schroedinger_equation(tmp_pat
     assert_allclose(found.total, expected.total, atol=1e-7)
     with pytest.raises(InputError, match="--mesh"):
         charge_density(folder, Choice(k_points=KPoints((2, 2, 2))), states=file)
+
+
+def test_systems_that_are_solved_in_one_shape_have_waves_of_their_own():
+    rng = np.random.default_rng(6)
+    one = zinc_blende(("Zn", "S"), [[0.1, 0.2, 0.3], [0.0, 0.5, 0.5]], max_kinetic_energy=1.2)
+    wider = replace(one.crystal, lattice=1.04 * one.crystal.lattice)
+    bundle = bundle_of(rng, one, replace(one, index=1, crystal=wider), basis_sphere="kG")
+    problem = build_problem(bundle, solver=dense)
+    params = initial_params(bundle, problem)
+    for index, system in enumerate(bundle.systems):
+        sets = state_sets(system, bundle.settings)
+        mirrored = replace(
+            system.crystal, fractional_positions=-system.crystal.fractional_positions
+        )
+        for k, states in enumerate(bloch_states(problem, params, index)):
+            assert_array_equal(states.integers, sets.waves_at(k))
+            matrix = literal_matrix(
+                bundle, system, system.k_points[k], mirrored, integers=states.integers
+            )
+            d = states.coefficients[:, 0]
+            assert d.shape == (4, len(states.integers))
+            assert_allclose(d @ matrix.T, states.energies[:, None] / EV * d, atol=1e-9)
 
 
 def test_bands_of_saved_states_are_in_the_order_of_the_bundle(tmp_path):
@@ -254,4 +284,3 @@ def test_sets_of_their_own_are_padded_and_masked(tmp_path):
             add(states)
     for found, expected in zip(read_states(tmp_path / "a.npz").coefficients(), given, strict=True):
         assert_allclose(found, expected)
-    assert bundle_samples.GOOD["system_0.par"]

@@ -215,10 +215,11 @@ def _summed(
     total = np.zeros(grid)
     per_band = np.zeros((len(holding), *grid)) if choice.per_band else None
     per_k = np.zeros((len(mesh.weights), *grid)) if choice.per_k else None
-    energies, cut = [], []
-    for k, (levels, coefficients, integers) in enumerate(source.states()):
-        weight, waves = mesh.weights[k], jnp.asarray(integers)
-        states = jnp.asarray(coefficients[holding])
+    energies, cut, n_dense = [], [], 0
+    for k, found in enumerate(source.states()):
+        weight, waves = mesh.weights[k], jnp.asarray(found.integers)
+        states = jnp.asarray(found.coefficients[holding])
+        n_dense += found.dense_fallbacks
         if per_band is None:
             held = jnp.asarray(electrons[holding])
             here = np.asarray(electron_density(states, held, waves, volume, grid))
@@ -230,9 +231,11 @@ def _summed(
         total += weight * here
         if per_k is not None:
             per_k[k] = here
-        energies.append(levels[:n_levels])
-        if cut_multiplets(levels, electrons):
+        energies.append(found.energies[:n_levels])
+        if cut_multiplets(found.energies, electrons):
             cut.append(k)
+    if n_dense:
+        remarks = (*remarks, f"{n_dense} k-points did not converge and were solved densely.")
     if cut:
         remarks = (
             *remarks,

@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Complex, Float, Int
 
 from deeppseudopot_jax.costs.diagnosis import potential_failure
 from deeppseudopot_jax.errors import InputError, NumericalError
 from deeppseudopot_jax.files.bundle.potential import Potential
 from deeppseudopot_jax.files.results.states import SavedStates, StateSets, read_states
 from deeppseudopot_jax.initialise import initial_params
-from deeppseudopot_jax.observables.bloch_states import bloch_states
+from deeppseudopot_jax.observables.bloch_states import BlochStates, bloch_states
 from deeppseudopot_jax.problem import build_problem, local_model, with_local
 from deeppseudopot_jax.run.checks.potential import check_same_potential
 from deeppseudopot_jax.run.stages.states import state_sets
@@ -20,11 +19,6 @@ from deeppseudopot_jax.types import Bundle, SystemInput
 
 _SAME_LENGTH = 1e-5
 """Of lattice and positions; files carry eight decimals."""
-
-AtK = tuple[
-    Float[np.ndarray, " level"], Complex[np.ndarray, "level spin wave"], Int[np.ndarray, "wave 3"]
-]
-"""Energies (eV), coefficients and waves of one k-point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +40,7 @@ class Solving:
         where = self.bundle.folder if self.taken is None else self.taken.folder
         return f"the potential of {where}"
 
-    def states(self) -> Iterator[AtK]:
+    def states(self) -> Iterator[BlochStates]:
         """Those of every k-point in turn.
 
         Raises:
@@ -61,8 +55,7 @@ class Solving:
         params = initial_params(alone, problem)
         if failure := potential_failure(problem, params):
             raise NumericalError(failure)
-        for found in bloch_states(problem, params, 0):
-            yield found.energies, found.coefficients, found.integers
+        yield from bloch_states(problem, params, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +74,14 @@ class Reading:
         """Where they come from."""
         return str(self.saved.path)
 
-    def states(self) -> Iterator[AtK]:
+    def states(self) -> Iterator[BlochStates]:
         """Those of every k-point in turn.
 
         Raises:
             InputError: if the file is damaged.
         """
         for k, coefficients in enumerate(self.saved.coefficients()):
-            yield self.saved.energies[k], coefficients, self.sets.waves_at(k)
+            yield BlochStates(self.saved.energies[k], coefficients, self.sets.waves_at(k))
 
 
 Source = Solving | Reading
