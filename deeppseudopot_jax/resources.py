@@ -22,6 +22,7 @@ k_max = sqrt(2 maxKE), spin components s and k-points n_k:
                 3 numbers per unit and q of the longer of shells (D^(2/3)) and nQGrid,
                 4 min(P, levels)^2 for optimizer = lm
     replicas    50 steps of history per chunk, 1 kB each for the ladder
+    file of states  n_k d (nBands s / 2) 16, on the disk
     grids       4 (1 + species) numbers per point, 3 x 256 nQGrid for the transform to v(r)
 
 Measured peaks are within a factor of 2 of the sum, apart from the 0.3 GB of the program itself.
@@ -146,6 +147,12 @@ def check_tables(bundle: Bundle) -> None:
 def physical_memory() -> float:
     """Bytes of memory that this machine has."""
     return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+
+
+def states_on_disk(system: SystemInput, spin_orbit: bool) -> float:
+    """Bytes of the file with all states of a system, in double precision whatever the run has."""
+    levels = _block(system, spin_orbit) - _SPARE
+    return 2.0 * _REAL * len(system.k_points) * _rows(system, spin_orbit) * levels
 
 
 _TABLES = "tables of plane waves and their differences"

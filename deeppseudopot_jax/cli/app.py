@@ -15,6 +15,7 @@ from deeppseudopot_jax.cli.running import (
 )
 from deeppseudopot_jax.run.stages.describe import version
 from deeppseudopot_jax.toolkit.convert.command import convert_app
+from deeppseudopot_jax.toolkit.density.command import DENSITY_EXAMPLE, density_command
 from deeppseudopot_jax.toolkit.new.command import EXAMPLE as NEW_EXAMPLE
 from deeppseudopot_jax.toolkit.new.command import new_command
 from deeppseudopot_jax.toolkit.primitive.command import EXAMPLE as PRIMITIVE_EXAMPLE
@@ -52,3 +53,4 @@ app.command("report", epilog=REPORT_EXAMPLE)(report_command)
 app.command("new", epilog=NEW_EXAMPLE)(new_command)
 app.command("primitive", epilog=PRIMITIVE_EXAMPLE)(primitive_command)
 app.add_typer(convert_app, name="convert")
+app.command("density", epilog=DENSITY_EXAMPLE)(density_command)

@@ -76,6 +76,13 @@ Potential = Annotated[
         help="Results folder of a run: its final_* potential is taken, else its best_*.",
     ),
 ]
+SaveStates = Annotated[
+    bool,
+    typer.Option(
+        "--save-states",
+        help="Write the wave functions (eval_states_sys<X>.npz), with spin-orbit spins too.",
+    ),
+]
 PrecisionOption = Annotated[Precision, typer.Option(help="Floating-point precision.")]
 
 
@@ -96,13 +103,14 @@ def eval_command(
     inputs: Inputs,
     results: Results,
     potential: Potential = None,
+    save_states: SaveStates = False,
     overwrite: Overwrite = False,
     precision: PrecisionOption = "float64",
     no_cache: NoCache = False,
 ) -> None:
     """Full bands of an initialised potential, in little memory."""
     with errors_told(results), computing(no_cache):
-        workflows.evaluate(inputs, results, overwrite, precision, Beside(), potential)
+        workflows.evaluate(inputs, results, overwrite, precision, Beside(), potential, save_states)
 
 
 def report_command(inputs: Inputs, results: Filled) -> None:

@@ -1,5 +1,6 @@
 """Some of a system's k-points, with what H(k) needs there."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
@@ -81,6 +82,11 @@ def _chosen(problem: Problem, system_index: int, indices: tuple[Index, ...]) -> 
     n_k = problem.targets[system_index].n_k
     if not all(is_traced(index) or 0 <= index < n_k for index in indices):
         raise IndexError(f"k-points {indices}: system {system_index} has 0 to {n_k - 1}")
+    return chosen_points(group, indices)
+
+
+def chosen_points(group: SystemGroup, indices: Sequence[Index]) -> SystemGroup:
+    """The group of one system with some of its k-points only."""
     chosen, tables = jnp.asarray(indices), group.tables
     if tables.own_sets:
         tables = replace(

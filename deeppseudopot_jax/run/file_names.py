@@ -32,6 +32,7 @@ _TRAINED = re.compile(
 )
 _EVALUATION = re.compile(
     rf"eval\.log|eval_timings\.json|eval_({_OF_STAGE}|observables\.(dat|json))"
+    r"|eval_states_sys\d+\.npz|eval_spin_sys\d+\.dat"
 )
 _FRAME = re.compile(rf"({_CHAIN}mc_iter_\d+|{_ON_THE_WAY})_qSpace_pot\.dat")
 _KINDS = ("initZunger", "preEpoch", "mc_iter", "epoch")

@@ -13,7 +13,7 @@ from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run.checks.capabilities import check_initialised
 from deeppseudopot_jax.run.checks.idle import remarks
 from deeppseudopot_jax.run.checks.potential import check_same_potential, evaluation_of
-from deeppseudopot_jax.run.checks.resources import check_resources
+from deeppseudopot_jax.run.checks.resources import check_resources, check_room_for_states
 from deeppseudopot_jax.run.cluster import is_first, wait_for_all
 from deeppseudopot_jax.run.file_names import of_evaluation, of_run
 from deeppseudopot_jax.run.handover import outcome_of
@@ -37,6 +37,7 @@ from deeppseudopot_jax.run.stages.movies import movies
 from deeppseudopot_jax.run.stages.report.making import at_the_end
 from deeppseudopot_jax.run.stages.sampling.resuming import check_checkpoints
 from deeppseudopot_jax.run.stages.sampling.stage import sample
+from deeppseudopot_jax.run.stages.states import saved_states
 from deeppseudopot_jax.run.stages.timings import timings
 from deeppseudopot_jax.run.stages.training.ensemble import fit_ensemble
 from deeppseudopot_jax.run.stages.training.resuming import check_training
@@ -124,11 +125,13 @@ def evaluate(
     precision: Precision = "float64",
     painter: Painter | None = None,
     potential: Path | str | None = None,
+    save_states: bool = False,
 ) -> None:
     """Bands of an initialised potential at any number of k-points, in bounded memory.
 
     The potential is init_PPmodel.pth, or the coefficients where PPmodel is ZeroFunction; or what a
     run has left in the results folder `potential`. Nothing is fitted, whatever the bundle says.
+    With `save_states` the wave functions of all k-points are written too.
     Other arguments and errors are those of `run`.
 
     Raises:
@@ -139,6 +142,8 @@ def evaluate(
     plan, taken = evaluation_of(inputs, potential)
     check_initialised(plan)
     needs = check_resources([plan], precision)
+    if save_states:
+        needs += check_room_for_states(plan.bundle, folder.path)
     times: list[StageTime] = []
     with measured("tables", times):
         prepared = prepare(plan, tables_of(plan.bundle, precision))
@@ -150,7 +155,7 @@ def evaluate(
         stage = session.report.stage
         params = load(session)
         with stage("bands"), session.report.first_time("bands"):
-            solved = session.solved(params)
+            solved = saved_states(session, params) if save_states else session.solved(params)
         with stage("export"):
             export(session, "eval", solved)
             old_functional_form(session, solved)

@@ -2,16 +2,25 @@
 
 import os
 import resource
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import jax
 
-from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.errors import InputError, ResultsError
 from deeppseudopot_jax.problem import Precision
-from deeppseudopot_jax.resources import Estimate, Part, estimate, physical_memory, spelled
+from deeppseudopot_jax.resources import (
+    Estimate,
+    Part,
+    estimate,
+    physical_memory,
+    spelled,
+    states_on_disk,
+)
 from deeppseudopot_jax.run.checks.plan import RunPlan
+from deeppseudopot_jax.types import Bundle
 
 _NOTED_FROM = 0.1
 """Of the memory that there is."""
@@ -38,6 +47,25 @@ def check_resources(plans: Sequence[RunPlan], precision: Precision) -> list[str]
     rest = [part for part in found.parts if part not in host]
     notes = _compared(found, host, available_memory(), "this machine")
     return notes + _compared(found, rest, on_devices, "the accelerators")
+
+
+def check_room_for_states(bundle: Bundle, folder: Path) -> list[str]:
+    """A note on the files of states that an evaluation is to write.
+
+    Raises:
+        ResultsError: if the disk has not that much room.
+    """
+    existing = next(
+        path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()
+    )
+    free = float(shutil.disk_usage(existing).free)
+    spin_orbit = bundle.settings.spin_orbit
+    sizes = {system.name: states_on_disk(system, spin_orbit) for system in bundle.systems}
+    listed = ", ".join(f"{name} {spelled(size)}" for name, size in sizes.items())
+    text = f"The states take about {spelled(sum(sizes.values()))} of disk ({listed})"
+    if sum(sizes.values()) > free:
+        raise ResultsError(f"{text}, but {existing} has {spelled(free)}: choose another folder")
+    return [f"{text}; one k-point after the other is solved and written."]
 
 
 def needs_of(plans: Sequence[RunPlan], real_bytes: int = 8) -> Estimate:

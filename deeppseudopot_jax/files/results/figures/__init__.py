@@ -1,4 +1,4 @@
-"""Figures of bands, potentials, costs and walks, and pictures of movies.
+"""Figures of bands, potentials, costs, densities and walks, and pictures of movies.
 
 Only the modules in here know matplotlib.
 
@@ -10,6 +10,10 @@ from matplotlib.figure import Figure
 
 from deeppseudopot_jax.files.results.figures.bands import band_figure, band_panel
 from deeppseudopot_jax.files.results.figures.costs import cost_figure
+from deeppseudopot_jax.files.results.figures.density import (
+    density_line_figure,
+    density_plane_figure,
+)
 from deeppseudopot_jax.files.results.figures.inline import inline_svg
 from deeppseudopot_jax.files.results.figures.monte_carlo import (
     monte_carlo_figure,
@@ -39,6 +43,8 @@ __all__ = [
     "band_panel",
     "band_pictures",
     "cost_figure",
+    "density_line_figure",
+    "density_plane_figure",
     "form_factor_panel",
     "inline_svg",
     "monte_carlo_figure",
