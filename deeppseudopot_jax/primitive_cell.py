@@ -1,6 +1,5 @@
 """The primitive cell of a crystal, in the same orientation, and k-points that follow it there."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ import spglib
 from jaxtyping import Float, Int
 
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.symmetry_library import found_by
 from deeppseudopot_jax.types import Crystal
 
 _AT_THE_END = 1e-9
@@ -76,18 +76,10 @@ def primitive_cell(crystal: Crystal, tolerance: float) -> PrimitiveCell:
 
 def _multiples(crystal: Crystal, tolerance: float) -> Int[np.ndarray, "3 3"]:
     """The lattice in units of spglib's primitive vectors, with a positive determinant."""
-    kinds = sorted(set(crystal.symbols))
-    numbers = [kinds.index(symbol) + 1 for symbol in crystal.symbols]
-    cell = (crystal.lattice.tolist(), crystal.fractional_positions.tolist(), numbers)
-    with warnings.catch_warnings():
-        # Version 2.8 warns at every call of how it will raise errors.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            found = spglib.standardize_cell(
-                cell, to_primitive=True, no_idealize=True, symprec=tolerance
-            )
-        except Exception as error:  # versions differ in what they raise
-            raise InputError(f"spglib finds no symmetry: {error}") from error
+    atoms = crystal.lattice, crystal.fractional_positions, crystal.symbols
+    found = found_by(
+        spglib.standardize_cell, *atoms, tolerance, to_primitive=True, no_idealize=True
+    )
     if found is None:
         raise InputError(
             f"spglib finds no symmetry within {tolerance:g} Bohr: atoms may lie in each other, or "

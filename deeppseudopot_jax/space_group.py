@@ -1,12 +1,12 @@
 """The space group of a crystal, and meshes of k-points reduced by it."""
 
-import warnings
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import spglib
 from jaxtyping import Float, Int
+
+from deeppseudopot_jax.symmetry_library import found_by
 
 _RELATIVE_TOLERANCE = 1e-5
 """Of the shortest lattice vector: positions that are as close are the same."""
@@ -57,15 +57,8 @@ def space_group(
     symbols: tuple[str, ...],
 ) -> Operations:
     """All operations of a crystal, identity first; that alone where spglib finds nothing."""
-    kinds = [sorted(set(symbols)).index(symbol) + 1 for symbol in symbols]
     tolerance = _RELATIVE_TOLERANCE * np.linalg.norm(lattice, axis=1).min()
-    found = None
-    with warnings.catch_warnings():
-        # Version 2.8 warns at every call of how it will raise errors.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        with suppress(Exception):
-            cell = lattice.tolist(), positions.tolist(), kinds
-            found = spglib.get_symmetry_dataset(cell, symprec=tolerance)
+    found = found_by(spglib.get_symmetry_dataset, lattice, positions, symbols, tolerance)
     if found is None:
         return Operations(np.eye(3, dtype=int)[None], np.zeros((1, 3)))
     return Operations(found.rotations.astype(int), np.asarray(found.translations, float))

@@ -3,13 +3,13 @@
 Only angles and lengths of the lattice vectors count, not how the crystal lies in space.
 """
 
-import warnings
 from collections.abc import Callable
-from contextlib import suppress
 
 import numpy as np
 import spglib
 from jaxtyping import Float, Int
+
+from deeppseudopot_jax.symmetry_library import found_by
 
 _RELATIVE_TOLERANCE = 1e-3  # lengths and cosines that count as equal
 _SAME_POINT = 1e-4  # in fractions of the reciprocal vectors; files carry 4 decimals or more
@@ -58,15 +58,8 @@ def point_group(lattice: Float[np.ndarray, "3 3"]) -> Int[np.ndarray, "operation
     Identity and inversion alone where spglib finds nothing.
     """
     tolerance = _RELATIVE_TOLERANCE * np.linalg.norm(lattice, axis=1).min()
-    cell = (lattice.tolist(), [[0.0, 0.0, 0.0]], [1])
-    found = None
-    if np.isfinite(lattice).all():  # else spglib crashes
-        with warnings.catch_warnings():
-            # Version 2.8 warns at every call of how it will raise errors.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            # What it raises is about to change, so that its own error is not named here.
-            with suppress(Exception):
-                found = spglib.get_symmetry_dataset(cell, symprec=tolerance)
+    point = np.zeros((1, 3)), ("one",)
+    found = found_by(spglib.get_symmetry_dataset, lattice, *point, tolerance)
     # These act on fractional positions from the left, and their inverses on k from the right; the
     # inverses are the same group.
     identity = np.eye(3, dtype=int)

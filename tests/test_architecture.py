@@ -10,8 +10,8 @@ PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
     ("errors", "arguments", "bundle_arguments", "units", "types", "settings", "stages", "numerics",
      "records"),
-    ("crystal", "basis", "parallel", "parameters", "symmetry_points", "space_group", "k_path",
-     "band_curves", "resources", "primitive_cell"),
+    ("crystal", "basis", "parallel", "parameters", "symmetry_points", "symmetry_library",
+     "space_group", "k_path", "band_curves", "resources", "primitive_cell"),
     ("potentials",),
     ("hamiltonian", "eigensolvers", "batching"),
     ("problem", "observables"),

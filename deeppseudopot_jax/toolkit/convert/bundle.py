@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.atomic import atomic_path
 from deeppseudopot_jax.files.bundle.writing import (
     band_weights_text,
@@ -33,6 +32,7 @@ from deeppseudopot_jax.toolkit.new.template import (
     config_text,
     k_weights,
 )
+from deeppseudopot_jax.toolkit.targets import refuse_existing
 
 _ZOOM = 5.0
 
@@ -52,7 +52,7 @@ def write_bundle(
         InputError: if the source has not what `options` ask for.
         ResultsError: if files are there already, or cannot be written.
     """
-    check_target(source, folder, overwrite)
+    refuse_existing([folder / name for name in _names(source)], overwrite)
     conversion = converted(source, options)
     texts = bundle_texts(conversion)
     with writing(folder):
@@ -67,22 +67,6 @@ def write_bundle(
             *(f"- check: {line}" for line in to_check(conversion)),
         ]
     )
-
-
-def check_target(source: SourceBands, folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds files of a bundle already.
-
-    Raises:
-        ResultsError: if one would be replaced without `overwrite`, or `folder` is no folder.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ResultsError(f"{folder} is no folder: choose another one")
-    present = [name for name in _names(source) if (folder / name).exists()]
-    if present and not overwrite:
-        raise ResultsError(
-            f"{folder}: {', '.join(present)}: choose another folder, or allow files to be replaced "
-            "(--overwrite)"
-        )
 
 
 def bundle_texts(conversion: Conversion) -> dict[str, str]:

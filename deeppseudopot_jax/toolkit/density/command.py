@@ -13,9 +13,10 @@ from deeppseudopot_jax.toolkit.density.k_points import KPoints
 from deeppseudopot_jax.toolkit.extras import needed
 
 DENSITY_EXAMPLE = (
-    "Example, of a run's potential, averaged over the Brillouin zone, along the bond of GaAs:"
-    "\n\ndeeppseudopot density INPUTS RESULTS --potential FITTED --mesh 6 6 6 --line 'Ga0 As0'"
-    "\n\nThe files are density_sys<X>.cube and .npz, and figures _plane and _line of the cuts."
+    "Example: deeppseudopot density INPUTS RESULTS --potential FITTED --mesh 6 6 6 "
+    "--line 'Ga0 As0'"
+    "\n\nThat is the potential of a run, averaged over the Brillouin zone, along the bond of GaAs. "
+    "The files are density_sys<X>.cube and .npz, and figures _plane and _line of the cuts."
 )
 
 Inputs = Annotated[

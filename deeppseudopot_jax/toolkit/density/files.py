@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deeppseudopot_jax.errors import InputError, ResultsError
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.atomic import atomic_path
 from deeppseudopot_jax.files.disk import writing
 from deeppseudopot_jax.files.results.painter import Drawing, Here
@@ -13,6 +13,7 @@ from deeppseudopot_jax.files.results.tables import write_arrays
 from deeppseudopot_jax.toolkit.density.bands import spelled
 from deeppseudopot_jax.toolkit.density.density import ChargeDensity
 from deeppseudopot_jax.toolkit.extras import needed
+from deeppseudopot_jax.toolkit.targets import refuse_existing
 from deeppseudopot_jax.types import Crystal
 
 FORMATS = ("pdf", "svg", "png")
@@ -45,11 +46,7 @@ def targets_in(
         folder / f"{stem}_plane.{image}" if plane else None,
         folder / f"{stem}_line.{image}" if line else None,
     )
-    for path in targets:
-        if path is not None and path.exists() and not overwrite:
-            raise ResultsError(f"{path} is there already: allow it to be replaced (--overwrite)")
-    if folder.exists() and not folder.is_dir():
-        raise ResultsError(f"{folder} is a file: choose a folder")
+    refuse_existing([path for path in targets if path is not None], overwrite)
     return targets
 
 
