@@ -380,7 +380,7 @@ def test_the_command_writes_a_cube_that_others_read(folder, tmp_path):
     assert numbers.mean() * volume == pytest.approx(8, rel=1e-6)
 
     again = invoke(folder, results)
-    assert again.exit_code == 1 and "there already: " in again.output
+    assert again.exit_code == 1 and "there already" in again.output
     told = invoke(folder, results, "--overwrite", "--line", "0 0 0 1 1 1", "--format", "png")
     assert told.exit_code == 0 and "a k-path is none" in told.output
     assert (results / "density_sys0_line.png").read_bytes()[:4] == b"\x89PNG"

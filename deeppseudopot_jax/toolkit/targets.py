@@ -23,6 +23,6 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
     present = [str(path) for path in paths if path.exists()]
     if present and not overwrite:
         raise ResultsError(
-            f"there already: {', '.join(present)}; choose another name, or allow files to be "
+            f"{', '.join(present)}: there already; choose another name, or allow files to be "
             "replaced (--overwrite)"
         )
