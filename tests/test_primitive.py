@@ -189,7 +189,7 @@ def test_the_files_of_a_bundle(bundle):
     assert [point_namer(crystal.lattice)(k) for k in rows[:, :3]] == ["Γ", "X", ""]
     assert "Γ" in target.with_name("kpoints_2.par").read_text("utf-8").splitlines()[1]
     again = CliRunner().invoke(app, arguments)
-    assert again.exit_code == 1 and "kpoints_2.par: choose another name" in again.output
+    assert again.exit_code == 1 and "kpoints_2.par: there already" in again.output
     assert CliRunner().invoke(app, [*arguments, "--overwrite"]).exit_code == 0
 
 
@@ -262,7 +262,7 @@ def test_seekpath_goes_in_even_steps_and_breaks():
         ({"source": "kpoints_0.par"}, BundleError, "kpoints_0.par"),
         ({"target": "other.par"}, InputError, "legal: system_X.par"),
         ({"target": "a.unknown"}, InputError, "a.unknown: no format of structures"),
-        ({"target": "system_0.par"}, ResultsError, "system_0.par: choose another name"),
+        ({"target": "system_0.par"}, ResultsError, "system_0.par: there already"),
         ({"target": "folder.cif"}, ResultsError, "a folder is in the place"),
         ({"target": "kpoints_0.par/system_0.par"}, ResultsError, "kpoints_0.par"),
         ({"target": "input.pwi"}, InputError, "ASE cannot write it as espresso-in"),
