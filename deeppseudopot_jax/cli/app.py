@@ -13,7 +13,9 @@ from deeppseudopot_jax.cli.running import (
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.toolkit.cluster.command import CLUSTER_EXAMPLE, cluster_command
 from deeppseudopot_jax.toolkit.new.command import new_command
+from deeppseudopot_jax.toolkit.plot.command import plot_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,3 +47,5 @@ app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report")(report_command)
 app.command("new")(new_command)
+app.add_typer(plot_app, name="plot")
+app.command("cluster", epilog=CLUSTER_EXAMPLE)(cluster_command)

@@ -115,9 +115,10 @@ def term_matrices(
     assert isinstance(local, Local)
     real = np.flatnonzero(on_host(local.mask))  # the others are padding
     chosen = np.arange(len(real)) if waves is None else np.asarray(waves)
-    if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(real):
-        found = f"{chosen.min()} to {chosen.max()}" if len(chosen) else "none"
-        raise InputError(f"waves: found {found}; legal: 0 to {len(real) - 1}")
+    legal = np.isin(chosen, np.arange(len(real)))
+    if not legal.all() or not len(chosen) or len(np.unique(chosen)) < len(chosen):
+        found = " ".join(map(str, chosen[~legal])) or "none, or one of them twice"
+        raise InputError(f"waves: found {found}; legal: different ones of 0 to {len(real) - 1}")
     matrices = on_host(_matrices(hamiltonian, jnp.asarray(real[chosen])))
     symbols = (term.symbol for term in hamiltonian.all_terms)
     return dict(zip(symbols, map(np.asarray, matrices), strict=True))
