@@ -46,16 +46,16 @@ def _of_best(finished: Finished, match: re.Match) -> float:
 
 def _of_outcome(finished: Finished, match: re.Match) -> float:
     """The lowest cost, unless another epoch may have been taken: that of lowest held-out cost."""
-    history = finished.history("final_training_cost")
-    if history is None:
+    training = finished.history("final_training_cost")
+    if training is None:
         *_, chain = ["", *finished.chains()]  # the last one has the outcome
-        costs = finished.history(f"{chain}final_mc_cost")
-        return np.nan if costs is None else _lowest(costs, "bestLoss")
-    if "held_out" in history.columns and len(history.rows):
-        costs, unseen = history["cost"], history["held_out"]
-        if np.nanargmin(costs) != np.nanargmin(unseen):
-            return np.nan
-    return _lowest(history, "cost")
+        sampled = finished.history(f"{chain}final_mc_cost")
+        return np.nan if sampled is None else _lowest(sampled, "bestLoss")
+    lowest = _lowest(training, "cost")
+    if "held_out" in training.columns:
+        judged = training["held_out"] == _lowest(training, "held_out")
+        return lowest if lowest in training["cost"][judged] else np.nan
+    return lowest
 
 
 _TABLES: dict[str, Callable[[Finished, re.Match], float]] = {

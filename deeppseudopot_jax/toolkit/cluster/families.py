@@ -6,13 +6,14 @@ compared with what clouds of no structure reach: points of one normal distributi
 principal variances. Larger than in all of 19 of them is significant at the level of 5 %.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.distance import cdist
+from threadpoolctl import threadpool_limits
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.toolkit.extras import needed
@@ -60,6 +61,7 @@ class Families:
         return max(self.tried.values(), default=-1.0) > self.by_chance
 
 
+@threadpool_limits.wrap(limits=1)  # so few points are no work for several
 def families_of(
     rows: Float[np.ndarray, "point feature"],
     costs: Float[np.ndarray, " point"],
@@ -190,7 +192,5 @@ def _spread(points: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.sum((points - points.mean(axis=0)) ** 2, axis=1))))
 
 
-def _sklearn(part: str):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return needed(f"sklearn.{part}", "clustering", "scikit-learn", "cluster")
+def _sklearn(part: str) -> ModuleType:
+    return needed(f"sklearn.{part}", "clustering", "scikit-learn", "cluster")

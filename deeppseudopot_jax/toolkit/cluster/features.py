@@ -3,8 +3,9 @@
 Form factors of all species stand side by side, each value times q sqrt(dq). The squared distance
 of two potentials of a species is then the integral of q^2 |dv(q)|^2, which is 2 pi^2 times that of
 |dv(r)|^2 over all space (Parseval), and proportional to the sum of |dv|^2 over the plane-wave
-differences of a crystal, which fill reciprocal space evenly. Every species is divided by the
-spread of its own values, so that all of them count alike.
+differences of a crystal, which fill reciprocal space evenly. All species share one scale: bands
+follow the same change of v whichever it belongs to, and a species that hardly differs is not
+blown up to the size of the others.
 """
 
 from collections.abc import Sequence
@@ -31,8 +32,7 @@ class Features:
         q: ascending, in Bohr^-1.
         v_q: in Ha Bohr^3.
         species: sorted.
-        rows: one per potential; the squares of a species' columns add up to the number of
-            potentials.
+        rows: one per potential; their squares add up to the number of potentials.
     """
 
     q: Float[np.ndarray, " q"]
@@ -59,15 +59,12 @@ def features_of(potentials: Sequence[Fitted], q_max: float | None = None) -> Fea
     species = tuple(sorted(potentials[0].table.species))
     v_q = np.stack([_on_grid(potential, q, species) for potential in potentials])
     weights = q * np.sqrt(np.gradient(q))
-    different = (v_q - v_q.mean(axis=0)) * weights[:, None]
-    size = np.sqrt(np.mean(np.sum((v_q * weights[:, None]) ** 2, axis=1), axis=0))
-    spread = np.sqrt(np.mean(np.sum(different**2, axis=1), axis=0))
-    varies = spread > _NO_SPREAD * size
-    if not varies.any():
+    weighted = (v_q * weights[:, None]).transpose(0, 2, 1).reshape(len(potentials), -1)
+    different = weighted - weighted.mean(axis=0)
+    size, spread = (np.sqrt(np.mean(np.sum(x**2, axis=1))) for x in (weighted, different))
+    if not spread > _NO_SPREAD * size:
         raise InputError(f"all {len(potentials)} potentials are the same: there is no family")
-    scaled = np.where(varies, different, 0.0) / np.where(varies, spread, 1.0)
-    rows = scaled.transpose(0, 2, 1).reshape(len(potentials), -1)
-    return Features(q, v_q, species, rows)
+    return Features(q, v_q, species, different / spread)
 
 
 def _common_grid(potentials: Sequence[Fitted], q_max: float | None) -> np.ndarray:

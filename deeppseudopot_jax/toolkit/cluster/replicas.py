@@ -58,7 +58,7 @@ def replicas_of(checkpoint: Path, grid: Float[np.ndarray, " q"] | None = None) -
         model = local_model_of(settings, len(species), max(energies))
         costs, step = arrays["replicas.cost"], int(arrays["step"])
         locals_ = _local_parameters(model, arrays)
-        tails = arrays[f"{_PARAMS}long_range"]
+        tails = jnp.asarray(arrays[f"{_PARAMS}long_range"])
     except (KeyError, ValueError) as error:
         raise ResultsError(
             f"{checkpoint} is no checkpoint of a Monte Carlo run: found no {error}; legal: "
@@ -88,8 +88,14 @@ def _settings(name: str, facts: dict[str, str]) -> Settings:
 
 def _local_parameters(model: LocalModel, arrays: dict[str, np.ndarray]) -> object:
     """The parameters of the local model, leaves (replica, ...)."""
-    shapes, structure = jax.tree_util.tree_flatten_with_path(model.parameter_shapes())
-    leaves = [arrays[f"{_PARAMS}local{jax.tree_util.keystr(place)}"] for place, _ in shapes]
+    places, structure = jax.tree_util.tree_flatten_with_path(model.parameter_shapes())
+    leaves = []
+    for place, legal in places:
+        name = f"local{jax.tree_util.keystr(place)}"
+        leaf = arrays[_PARAMS + name]
+        if leaf.shape[1:] != legal.shape:
+            raise ValueError(f"{name} of shape {legal.shape}, but of {leaf.shape[1:]}")
+        leaves.append(leaf)
     return jax.tree.unflatten(structure, leaves)
 
 

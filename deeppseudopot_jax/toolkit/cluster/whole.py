@@ -125,7 +125,7 @@ def _table(potentials: Sequence[Fitted], families: Families) -> list[str]:
         f"{'silhouette':>10}  {'medoid':{widths}}  {'of lowest cost':{widths}}"
     ]
     for cluster, (medoid, lowest) in enumerate(zip(families.medoids, families.lowest, strict=True)):
-        members = np.flatnonzero(families.labels == cluster)
+        members = np.flatnonzero(families.labels == cluster).tolist()
         costs = [potentials[i].cost for i in members if np.isfinite(potentials[i].cost)]
         low, high = (f"{min(costs):.6g}", f"{max(costs):.6g}") if costs else ("-", "-")
         silhouette = float(np.mean(families.silhouettes[members]))

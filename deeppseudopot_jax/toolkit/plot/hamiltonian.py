@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deeppseudopot_jax.basis import plane_waves
+from deeppseudopot_jax.basis import Sphere, plane_waves
 from deeppseudopot_jax.files.results.painter import Drawing, Here
 from deeppseudopot_jax.files.results.tables import write_costs
 from deeppseudopot_jax.initialise import initial_params
@@ -86,7 +86,7 @@ def plot_hamiltonian(
     drawn = matrices, chosen.rows, chosen.columns
     painter.paint(Drawing("term_matrix_figure", drawn, (figure,)))
     panels = {
-        titles[k_point]: found.terms | {SUM: sum(found.terms.values())}
+        titles[k_point]: found.terms | {SUM: np.sum(list(found.terms.values()), axis=0)}
         for k_point, found in energies.items()
     }
     painter.paint(Drawing("term_energy_figure", (panels,), (shares,)))
@@ -114,7 +114,7 @@ def _sizes(terms: Mapping[str, np.ndarray], block: Block, n_spin: int) -> dict[s
     return {symbol: np.abs(matrix) for symbol, matrix in found.items()}
 
 
-def _smallest_basis(system: SystemInput, k_points: Sequence[int], sphere: str) -> int:
+def _smallest_basis(system: SystemInput, k_points: Sequence[int], sphere: Sphere) -> int:
     """Plane waves that all of the k-points have."""
     waves = plane_waves(system.crystal, system.max_kinetic_energy, sphere, system.k_points)
     sets = waves.mask[list(k_points)] if waves.own_sets else waves.mask

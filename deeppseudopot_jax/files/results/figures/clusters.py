@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -114,11 +115,18 @@ def _draw_curves(axes: Axes, q: np.ndarray, curves: np.ndarray, plot: ClusterPlo
     zero_line(axes)
 
 
-_MEDOID = {
+_MEDOID: dict[str, Any] = {
     "color": DATA_COLOR, "marker": "o", "markerfacecolor": "none", "linestyle": "", "ms": 10.0,
     "mew": 1.0, "zorder": 4,
 }  # fmt: skip
-_LOWEST = {"color": DATA_COLOR, "marker": "+", "linestyle": "", "ms": 13.0, "mew": 1.0, "zorder": 4}
+_LOWEST: dict[str, Any] = {
+    "color": DATA_COLOR,
+    "marker": "+",
+    "linestyle": "",
+    "ms": 13.0,
+    "mew": 1.0,
+    "zorder": 4,
+}
 
 
 def _signs(plot: ClusterPlot) -> dict[int, tuple[str, str]]:
@@ -142,8 +150,9 @@ def _fillings(costs: np.ndarray, scale: Normalize | None) -> np.ndarray:
     """The colours of costs, white where one is not known."""
     if scale is None:
         return np.ones((len(costs), 3))
-    colors = colormaps[_COLOR_MAP](scale(np.where(np.isfinite(costs), costs, scale.vmin)))
-    colors[~np.isfinite(costs)] = 1.0
+    known = np.isfinite(costs)
+    colors = np.ones((len(costs), 4))
+    colors[known] = colormaps[_COLOR_MAP](scale(costs[known]))
     return colors
 
 
