@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.errors import InputError, ResultsError, UserError
-from deeppseudopot_jax.files.results import tables
+from deeppseudopot_jax.files.results import figures, tables
+from deeppseudopot_jax.files.results.clusters import ClusterPlot
 from deeppseudopot_jax.files.results.form_factors import FormFactors
 from deeppseudopot_jax.files.results.painter import Here
 from deeppseudopot_jax.files.results.snapshots import write_snapshot
@@ -231,10 +232,28 @@ def test_the_command_line(tmp_path):
     done = call(tmp_path / "out", source, "--q-max", "7", "--clusters", "2")
     assert done.exit_code == 0 and "2 clusters" in done.stdout
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    figures = {f"clusters_plot{n}.{s}" for n in ("PCA", "PP") for s in ("pdf", "png")}
-    assert names == {"clusters.dat", "clusters.csv"} | figures
+    drawn = {f"clusters_plot{n}.{s}" for n in ("PCA", "PP") for s in ("pdf", "png")}
+    assert names == {"clusters.dat", "clusters.csv"} | drawn
     again = call(tmp_path / "out", source)
     assert again.exit_code == 1 and "--overwrite" in again.stderr
+
+
+def test_figures_of_few_potentials_without_costs(tmp_path):
+    line = np.column_stack([np.arange(5.0), np.arange(5.0)])
+    plot = ClusterPlot(
+        line, np.array([1.0, 0.0]), np.array([0, 0, 0, 1, 1]), np.array([1, 3]),
+        np.full(5, np.nan), np.array([-1, -1]),
+    )  # fmt: skip
+    figure = figures.cluster_map_figure(plot)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["cluster 1 (3)", "cluster 2 (2)", "medoid"]
+    assert len(figure.axes) == 1  # no scale of costs
+    figures.save(figure, tmp_path / "x.svg")
+    v_q = np.stack([curves(20.0 + i, 1.0) for i in range(5)])
+    panels = figures.cluster_potential_figure(Q, v_q, SPECIES, plot).axes
+    assert [axes.get_title("left") for axes in panels[:2]] == list(SPECIES)
+    deviation = Q * (v_q - v_q.mean(axis=0))[0, :, 0]
+    assert_allclose(panels[2].lines[0].get_ydata(), deviation)
 
 
 # ---------------------------------------------------------------- costs and replicas

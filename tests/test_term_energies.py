@@ -61,8 +61,8 @@ def test_matrices_and_expectation_values_are_the_literal_ones(spin_orbit):
     rows = np.concatenate([chosen, n + chosen]) if spin_orbit else chosen
     for name, block in term_matrices(problem, params, 1, 1, chosen).items():
         assert_allclose(block, found[name][np.ix_(rows, rows)], atol=1e-14)
-    for wrong in ([n], [-1], []):
-        with pytest.raises(InputError, match=f"legal: 0 to {n - 1}"):
+    for wrong in ([n], [-1], [], [2, 2]):
+        with pytest.raises(InputError, match=f"legal: different ones of 0 to {n - 1}"):
             term_matrices(problem, params, 1, 1, np.array(wrong, int))
 
 

@@ -35,6 +35,9 @@ from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
+SUM = "sum"
+"""What tables and figures call the sum of all terms, which is H."""
+
 
 class TermEnergies(NamedTuple):
     """Energies of the bands at one k-point and what every term adds to them, by its symbol (eV)."""

@@ -11,6 +11,7 @@ from deeppseudopot_jax.files.results.tables import write_costs
 from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.observables.observable import vector
 from deeppseudopot_jax.observables.term_energies import (
+    SUM,
     TermEnergies,
     term_energies,
     term_matrices,
@@ -23,8 +24,6 @@ from deeppseudopot_jax.toolkit.plot.blocks import Block, block_of
 from deeppseudopot_jax.toolkit.plot.targets import check_figure, check_index
 from deeppseudopot_jax.types import SystemInput
 from deeppseudopot_jax.units import HARTREE_IN_EV
-
-SUM = "sum"
 
 
 def plot_hamiltonian(

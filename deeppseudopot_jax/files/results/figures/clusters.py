@@ -48,8 +48,8 @@ def cluster_map_figure(plot: ClusterPlot) -> Figure:
         points = plot.points[members]
         _outline(axes, points, color)
         axes.scatter(
-            *points.T, s=28, c=_fillings(plot.costs[members], scale), marker=marker,
-            edgecolors=color, linewidths=1.1, zorder=3,
+            points[:, 0], points[:, 1], s=28, c=_fillings(plot.costs[members], scale),
+            marker=marker, edgecolors=color, linewidths=1.1, zorder=3,
         )  # fmt: skip
     axes.plot(*plot.points[plot.medoids].T, **_MEDOID)
     lowest = plot.lowest[plot.lowest >= 0]
@@ -120,13 +120,8 @@ _MEDOID: dict[str, Any] = {
     "mew": 1.0, "zorder": 4,
 }  # fmt: skip
 _LOWEST: dict[str, Any] = {
-    "color": DATA_COLOR,
-    "marker": "+",
-    "linestyle": "",
-    "ms": 13.0,
-    "mew": 1.0,
-    "zorder": 4,
-}
+    "color": DATA_COLOR, "marker": "+", "linestyle": "", "ms": 13.0, "mew": 1.0, "zorder": 4,
+}  # fmt: skip
 
 
 def _signs(plot: ClusterPlot) -> dict[int, tuple[str, str]]:

@@ -20,9 +20,7 @@ from deeppseudopot_jax.files.results.figures.style import (
     styled,
     zero_line,
 )
-
-SUM = "sum"
-"""What the sum of all terms is called among them."""
+from deeppseudopot_jax.observables.term_energies import SUM
 
 _DECADES = 6
 """Of the colour scale: what is smaller is white."""
