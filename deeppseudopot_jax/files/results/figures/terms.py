@@ -70,11 +70,11 @@ def term_matrix_figure(
             axes.minorticks_off()
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-        line[0].set_ylabel(title.replace(", (", "\n(") + "\nPlane wave $G$")
+        line[0].set_ylabel(title.replace(", (", "\n(") + "\nPlane wave (row)")
     for axes, name in zip(panels[0], names, strict=True):
         axes.set_title(_size_of(name))
     for axes in panels[-1]:
-        axes.set_xlabel("Plane wave $G'$")
+        axes.set_xlabel("Plane wave (column)")
     bar = figure.colorbar(image, ax=panels, extend="min", shrink=0.9, pad=0.01)
     bar.set_label(f"Matrix element ({unit})")
     return figure
