@@ -254,12 +254,19 @@ def with_local(problem: Problem, local: LocalModel) -> Problem:
 
 def local_model(bundle: Bundle, local: LocalName | None = None) -> LocalModel:
     """The short-range local model by its name, or as `build_problem` chooses it."""
+    cutoff = max(system.max_kinetic_energy for system in bundle.systems)
+    return local_model_of(bundle.settings, len(bundle.species), cutoff, local)
+
+
+def local_model_of(
+    settings: Settings, n_species: int, max_kinetic_energy: float, local: LocalName | None = None
+) -> LocalModel:
+    """The same of settings alone; `max_kinetic_energy` (Ha) is the largest of all systems."""
     if local is None:
-        local = "zunger" if bundle.settings.trains_coefficients else "network"
-    n_species = len(bundle.species)
+        local = "zunger" if settings.trains_coefficients else "network"
     if local == "zunger":
         return ZungerModel(n_species)
-    return network_model(bundle.settings, n_species, _largest_difference(bundle))
+    return network_model(settings, n_species, _largest_difference(max_kinetic_energy))
 
 
 def _largest_wave_vector(system: SystemInput) -> float:
@@ -270,10 +277,9 @@ def _largest_wave_vector(system: SystemInput) -> float:
     return float(np.sqrt(2.0 * system.max_kinetic_energy) + max(k_lengths.max(), cell))
 
 
-def _largest_difference(bundle: Bundle) -> float:
-    """Bound on |G - G'| (Bohr^-1) of all systems, rounded up to a tenth: 2 sqrt(2 maxKE)."""
-    energy = max(system.max_kinetic_energy for system in bundle.systems)
-    return math.ceil(20.0 * math.sqrt(2.0 * energy)) / 10.0
+def _largest_difference(max_kinetic_energy: float) -> float:
+    """Bound on |G - G'| (Bohr^-1), rounded up to a tenth: 2 sqrt(2 maxKE)."""
+    return math.ceil(20.0 * math.sqrt(2.0 * max_kinetic_energy)) / 10.0
 
 
 def _targets(

@@ -14,10 +14,12 @@ from deeppseudopot_jax.cli.running import (
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.toolkit.cluster.command import CLUSTER_EXAMPLE, cluster_command
 from deeppseudopot_jax.toolkit.convert.command import convert_app
 from deeppseudopot_jax.toolkit.density.command import DENSITY_EXAMPLE, density_command
 from deeppseudopot_jax.toolkit.new.command import EXAMPLE as NEW_EXAMPLE
 from deeppseudopot_jax.toolkit.new.command import new_command
+from deeppseudopot_jax.toolkit.plot.command import plot_app
 from deeppseudopot_jax.toolkit.primitive.command import EXAMPLE as PRIMITIVE_EXAMPLE
 from deeppseudopot_jax.toolkit.primitive.command import primitive_command
 
@@ -51,6 +53,8 @@ app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report", epilog=REPORT_EXAMPLE)(report_command)
 app.command("new", epilog=NEW_EXAMPLE)(new_command)
-app.command("primitive", epilog=PRIMITIVE_EXAMPLE)(primitive_command)
 app.add_typer(convert_app, name="convert")
+app.command("primitive", epilog=PRIMITIVE_EXAMPLE)(primitive_command)
 app.command("density", epilog=DENSITY_EXAMPLE)(density_command)
+app.add_typer(plot_app, name="plot")
+app.command("cluster", epilog=CLUSTER_EXAMPLE)(cluster_command)

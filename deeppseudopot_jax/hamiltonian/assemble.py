@@ -26,6 +26,9 @@ _LARGEST_DENSE_LOCAL = 2500
 class Term(Protocol):
     """One part of H at one k-point; Hermitian, in Hartree."""
 
+    symbol: ClassVar[str]
+    """What tables and figures call it."""
+
     def apply(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "spin wave band"]:
         """The term acting on a block of vectors."""
         ...

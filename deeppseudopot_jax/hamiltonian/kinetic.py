@@ -1,5 +1,7 @@
 """Kinetic energy |k+G|^2 / 2."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
@@ -16,6 +18,7 @@ for, and not so high that single precision would lose the others."""
 class Kinetic:
     """Diagonal term; `energies` in Hartree, one per plane wave."""
 
+    symbol: ClassVar[str] = "T"
     energies: Float[Array, " wave"]
 
     def apply(self, psi: Complex[Array, "spin wave band"]) -> Complex[Array, "spin wave band"]:

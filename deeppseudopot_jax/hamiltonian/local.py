@@ -1,5 +1,7 @@
 """The local potential: k-independent, built once per step on the grid of differences dG."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Complex, Float, Int
 
@@ -46,6 +48,7 @@ def local_potential(
 class Local:
     """V_loc seen by the waves of one k-point; `dense` is its matrix where that is small enough."""
 
+    symbol: ClassVar[str] = "V_loc"
     potential: LocalPotential
     integers: Int[Array, "wave 3"]
     mask: Bool[Array, " wave"]

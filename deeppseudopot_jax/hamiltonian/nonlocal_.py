@@ -24,6 +24,7 @@ _CENTER = 1.5  # of the second channel
 class Nonlocal:
     """sum_p |beta_p> strength_p <beta_p| on each spin component."""
 
+    symbol: ClassVar[str] = "V_NL"
     beta: Complex[Array, "projector wave"]
     strength: Float[Array, " projector"]
 

@@ -34,6 +34,7 @@ _COUPLING = _spin_coupling()
 class SpinOrbit:
     """sum_p strength_p |beta_pm s> M_(ms,nt) <beta_pn t|, m and n Cartesian, s and t spin."""
 
+    symbol: ClassVar[str] = "V_SO"
     beta: Complex[Array, "projector 3 wave"]
     strength: Float[Array, " projector"]
 

@@ -96,6 +96,22 @@ def names_in(path: Path) -> frozenset[str]:
     return frozenset(_arrays(path).keys() - {_HEADER})
 
 
+def read_part(path: Path, place: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays in a snapshot whose places begin with `place`, by what follows; and its facts.
+
+    For those who look at a run that they do not go on with.
+
+    Raises:
+        SnapshotError: if the file cannot be read, is damaged or no snapshot.
+    """
+    arrays = _arrays(path)
+    facts = _header(path, arrays)["facts"]
+    found = {
+        name.removeprefix(place): array for name, array in arrays.items() if name.startswith(place)
+    }
+    return found, facts
+
+
 def _leaves(tree: Any) -> dict[str, Any]:
     """The leaves by their place in the tree, in its order."""
     places = jax.tree_util.tree_flatten_with_path(tree)[0]

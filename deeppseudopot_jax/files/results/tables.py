@@ -68,15 +68,20 @@ def write_costs(
     path: Path | str,
     rows: Iterable[Sequence[float]],
     columns: Sequence[str] = ("epoch", "cost"),
+    title: str = "",
 ) -> None:
-    """A history of numbers: `epoch cost`, or what `columns` names; integers are kept integers."""
+    """A history of numbers: `epoch cost`, or what `columns` names; integers are kept integers.
+
+    A `title` stands as a comment above the names of the columns.
+    """
     texts = (
         " ".join(
             str(int(v)) if isinstance(v, int | np.integer | np.bool_) else f"{v:.10e}" for v in row
         )
         for row in rows
     )
-    _write(path, texts, " ".join(columns))
+    names = " ".join(columns)
+    _write(path, texts, f"{title}\n# {names}" if title else names)
 
 
 def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:

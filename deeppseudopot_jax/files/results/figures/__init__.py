@@ -1,4 +1,4 @@
-"""Figures of bands, potentials, costs, densities and walks, and pictures of movies.
+"""Figures of bands, potentials, costs, walks, densities, terms of H, clusters; frames of movies.
 
 Only the modules in here know matplotlib.
 
@@ -9,7 +9,14 @@ needs no display.
 from matplotlib.figure import Figure
 
 from deeppseudopot_jax.files.results.figures.bands import band_figure, band_panel
-from deeppseudopot_jax.files.results.figures.costs import cost_figure
+from deeppseudopot_jax.files.results.figures.clusters import (
+    cluster_map_figure,
+    cluster_potential_figure,
+)
+from deeppseudopot_jax.files.results.figures.costs import (
+    cost_comparison_figure,
+    cost_figure,
+)
 from deeppseudopot_jax.files.results.figures.density import (
     density_line_figure,
     density_plane_figure,
@@ -31,6 +38,7 @@ from deeppseudopot_jax.files.results.figures.potentials import (
 )
 from deeppseudopot_jax.files.results.figures.residuals import band_error_figure, residual_figure
 from deeppseudopot_jax.files.results.figures.style import PANEL, save, save_draft
+from deeppseudopot_jax.files.results.figures.terms import term_energy_figure, term_matrix_figure
 from deeppseudopot_jax.files.results.plots import BandPlot, PotentialPlot
 
 __all__ = [
@@ -42,6 +50,9 @@ __all__ = [
     "band_figure",
     "band_panel",
     "band_pictures",
+    "cluster_map_figure",
+    "cluster_potential_figure",
+    "cost_comparison_figure",
     "cost_figure",
     "density_line_figure",
     "density_plane_figure",
@@ -56,4 +67,6 @@ __all__ = [
     "save_draft",
     "save_movie",
     "temperature_walk_figure",
+    "term_energy_figure",
+    "term_matrix_figure",
 ]

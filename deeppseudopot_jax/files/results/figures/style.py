@@ -78,10 +78,15 @@ def spacious() -> ConstrainedLayoutEngine:
     return ConstrainedLayoutEngine(w_pad=0.1)
 
 
-def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """A legend above the panels, where it covers no data: in one row, if that is wide enough."""
+def legend_above(
+    figure: Figure, handles: Sequence[Line2D], per_inch: float = _ENTRIES_PER_INCH
+) -> None:
+    """A legend above the panels, where it covers no data: in one row, if that is wide enough.
+
+    `per_inch` entries stand beside each other; long names need fewer.
+    """
     if handles:
-        most = int(_ENTRIES_PER_INCH * figure.get_figwidth())
+        most = max(1, int(per_inch * figure.get_figwidth()))
         columns = min(len(handles), most)
         figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
@@ -113,8 +118,8 @@ def save(figure: Figure, path: Path | str) -> None:
 
 
 def _save(figure: Figure, path: Path | str) -> None:
-    with atomic_path(path) as temporary:
-        # Without the date, equal results give equal files.
-        dates = {"CreationDate": None} if temporary.suffix == ".pdf" else None
-        figure.savefig(temporary, metadata=dates)
+    # Without dates and random names, equal results give equal files.
+    dates = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    with atomic_path(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "figure"}):
+        figure.savefig(temporary, metadata=dates.get(temporary.suffix))
         figure.set_layout_engine("none")
