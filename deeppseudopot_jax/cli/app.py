@@ -13,6 +13,8 @@ from deeppseudopot_jax.cli.running import (
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.toolkit.export.command import EXAMPLE as EXPORT_EXAMPLE
+from deeppseudopot_jax.toolkit.export.command import export_command
 from deeppseudopot_jax.toolkit.new.command import new_command
 
 app = typer.Typer(
@@ -45,3 +47,4 @@ app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report")(report_command)
 app.command("new")(new_command)
+app.command("export", epilog=EXPORT_EXAMPLE)(export_command)
