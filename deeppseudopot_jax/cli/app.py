@@ -13,6 +13,8 @@ from deeppseudopot_jax.cli.running import (
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.toolkit.doctor.command import EXAMPLE as DOCTOR_EXAMPLE
+from deeppseudopot_jax.toolkit.doctor.command import doctor_command
 from deeppseudopot_jax.toolkit.export.command import EXAMPLE as EXPORT_EXAMPLE
 from deeppseudopot_jax.toolkit.export.command import export_command
 from deeppseudopot_jax.toolkit.new.command import new_command
@@ -48,3 +50,4 @@ app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report")(report_command)
 app.command("new")(new_command)
 app.command("export", epilog=EXPORT_EXAMPLE)(export_command)
+app.command("doctor", epilog=DOCTOR_EXAMPLE)(doctor_command)
