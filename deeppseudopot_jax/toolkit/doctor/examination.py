@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from deeppseudopot_jax.errors import UserError
+from deeppseudopot_jax.errors import InputError, UserError
 from deeppseudopot_jax.files.bundle.reader import read_bundle
 from deeppseudopot_jax.files.findings import BundleError
+from deeppseudopot_jax.potentials.networks import NetworkModel
+from deeppseudopot_jax.potentials.state_dict import from_state_dict
 from deeppseudopot_jax.potentials.zunger import zunger_form
-from deeppseudopot_jax.problem import Problem
+from deeppseudopot_jax.problem import Problem, local_model
 from deeppseudopot_jax.run.checks.idle import remarks as idle_remarks
 from deeppseudopot_jax.run.checks.plan import RunPlan, plan_of
 from deeppseudopot_jax.run.checks.resources import check_resources
@@ -143,14 +146,23 @@ def _in_words(plan: RunPlan) -> str:
 
 def _curves(bundle: Bundle) -> tuple[tuple[str, Curves], ...]:
     """Of files whose columns or outputs have no names."""
-    table = bundle.tabulated_potential
-    if table is None:
-        return ()
+    found: list[tuple[str, Curves]] = []
+    table, model, state = bundle.tabulated_potential, local_model(bundle), bundle.model_state
+    if table is not None:
+        found.append(("init_qSpace_pot.par", partial(_interpolated, table)))
+    if state is not None and isinstance(model, NetworkModel):
+        with suppress(InputError):  # a run refuses weights of another model, which is told as such
+            weights = from_state_dict(model, state)
+            found.append(("init_PPmodel.pth", partial(_applied, model, weights)))
+    return tuple(found)
 
-    def interpolated(q: np.ndarray) -> np.ndarray:
-        return np.stack([np.interp(q, table[:, 0], column) for column in table.T[1:]], axis=1)
 
-    return (("init_qSpace_pot.par", interpolated),)
+def _applied(model: NetworkModel, weights: dict, q: np.ndarray) -> np.ndarray:
+    return np.asarray(model.apply(weights, jnp.asarray(q)))
+
+
+def _interpolated(table: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return np.stack([np.interp(q, table[:, 0], column) for column in table.T[1:]], axis=1)
 
 
 def _formula(bundle: Bundle) -> Curves | None:

@@ -84,5 +84,5 @@ def _cache() -> str:
     if not folder or not jax.config.jax_enable_compilation_cache:
         return "not used"
     files = [path for path in Path(folder).glob("*") if path.is_file()]
-    n_bytes = sum(path.stat().st_size for path in files)
+    n_bytes = float(sum(path.stat().st_size for path in files))
     return f"{folder}, {len(files)} files, {spelled(n_bytes)}"

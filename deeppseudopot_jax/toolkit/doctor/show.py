@@ -16,10 +16,10 @@ _COLOURS = {"problem": "bold red", "warning": "bold yellow", "note": "bold"}
 
 def show(installed: Mapping[str, str], examination: Examination | None, console: Console) -> None:
     """Tables of facts, then all remarks; plain text where the console is no terminal."""
-    console.print(_facts("Installation", installed))
+    _show_facts("Installation", installed, console)
     if examination is None:
         return
-    console.print(_facts("Bundle", examination.facts or {"bundle": str(examination.folder)}))
+    _show_facts("Bundle", examination.facts or {"bundle": str(examination.folder)}, console)
     for remark in examination.remarks:
         console.print(_of_remark(remark))
     console.print(Text(summary(examination)))
@@ -50,13 +50,14 @@ def as_json(installed: Mapping[str, str], examination: Examination | None) -> st
     return json.dumps(found, indent=2)
 
 
-def _facts(title: str, facts: Mapping[str, str]) -> Table:
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+def _show_facts(title: str, facts: Mapping[str, str], console: Console) -> None:
+    table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(Text(name, style="bold"), Text(value))
-    return table
+    console.print(Text(title, style="bold underline"))
+    console.print(table)
 
 
 def _of_remark(remark: Remark) -> Text:

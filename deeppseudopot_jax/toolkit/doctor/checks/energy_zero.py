@@ -26,9 +26,9 @@ def other_zero_of_energy(examined: Examined) -> Iterator[Remark]:
         yield Remark(
             "zero of energy",
             "warning",
-            f"expBandStruct_{system.index}.par: the reference lies {abs(found.size):.3g} eV {side} the "
-            f"bands of the potential that the run starts from, and is like them otherwise "
-            f"(within {found.rest:.2g} eV){_at_zero(system)}",
+            f"expBandStruct_{system.index}.par: the reference lies {abs(found.size):.3g} eV "
+            f"{side} the bands of the potential that the run starts from, and is like them "
+            f"otherwise (within {found.rest:.2g} eV){_at_zero(system)}",
             "put the reference on the zero of the potential (the vacuum, for those of the "
             "literature), or compare energies relative to one band with relE_bIdx",
         )

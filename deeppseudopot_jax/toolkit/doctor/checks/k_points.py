@@ -55,27 +55,22 @@ def cartesian_k_points(examined: Examined) -> Iterator[Remark]:
         path, lattice = system.path_length, system.crystal.lattice
         if path is None or misfit(path, system.k_points, lattice) is None:
             continue
-        for unit, name in _cartesian_units(lattice):
-            if misfit(path, unit * system.k_points @ lattice.T / (2.0 * np.pi), lattice) is None:
-                yield Remark(
-                    "Cartesian k-points",
-                    "warning",
-                    f"kpoints_{system.index}.par: the path lengths of expBandStruct_"
-                    f"{system.index}.par are those of the k-points if these are Cartesian, in "
-                    f"{name}",
-                    "write k-points in fractions of the reciprocal vectors: k_i = k . a_i / 2 pi",
-                )
-                break
+        cartesian = system.k_points @ lattice.T / (2.0 * np.pi)
+        if any(misfit(path, unit * cartesian, lattice) is None for unit in _units(lattice)):
+            yield Remark(
+                "Cartesian k-points",
+                "warning",
+                f"kpoints_{system.index}.par: the path lengths of expBandStruct_{system.index}.par "
+                "are those of these k-points if they are Cartesian",
+                "write k-points in fractions of the reciprocal vectors: k_i = k . a_i / (2 pi)",
+            )
 
 
-def _cartesian_units(lattice: np.ndarray) -> Iterator[tuple[float, str]]:
-    """Bohr^-1 per unit, and its name."""
-    yield 1.0, "Bohr^-1"
-    yield BOHR_IN_ANGSTROM, "1/Angstrom"
-    edges = [(n * cell_volume(lattice)) ** (1.0 / 3.0) for n in (1, 2, 4)]
-    lengths = np.linalg.norm(lattice, axis=1).tolist()
-    for edge in dict.fromkeys(np.round([*edges, *lengths], 6).tolist()):
-        yield 2.0 * np.pi / edge, f"2 pi / {edge:.4g} Bohr"
+def _units(lattice: np.ndarray) -> Iterator[float]:
+    """What Cartesian components may be in, as Bohr^-1: these, 1/Angstrom, 2 pi / a."""
+    yield from (1.0, BOHR_IN_ANGSTROM)
+    edges = [(n * cell_volume(lattice)) ** (1.0 / 3.0) for n in (1, 2, 4)]  # of cubic lattices
+    yield from (2.0 * np.pi / np.array([*edges, *np.linalg.norm(lattice, axis=1)])).tolist()
 
 
 def sizes_of_k_weights(examined: Examined) -> Iterator[Remark]:
