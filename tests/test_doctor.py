@@ -11,11 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
+from samples import bands
 from typer.testing import CliRunner
 
-from deeppseudopot_jax import build_problem, energies, initial_params, read_bundle
+from deeppseudopot_jax import build_problem, initial_params, read_bundle
 from deeppseudopot_jax.cli.app import app
+from deeppseudopot_jax.potentials.state_dict import to_state_dict
 from deeppseudopot_jax.potentials.zunger import zunger_form
+from deeppseudopot_jax.problem import local_model
+from deeppseudopot_jax.run import console
 from deeppseudopot_jax.run.checks.plan import plan_of
 from deeppseudopot_jax.toolkit.doctor import Examination, Remark, examine, installation
 from deeppseudopot_jax.toolkit.doctor.checks import (
@@ -39,6 +43,7 @@ from deeppseudopot_jax.toolkit.doctor.checks import (
     weights_of_systems,
 )
 from deeppseudopot_jax.toolkit.doctor.checks.units import nearest_neighbours
+from deeppseudopot_jax.toolkit.doctor.examination import without_bands
 from deeppseudopot_jax.toolkit.doctor.examined import Examined, StartBands
 from deeppseudopot_jax.toolkit.doctor.installation import EXTRAS
 from deeppseudopot_jax.toolkit.doctor.needs import seconds_of, time_in_words
@@ -65,9 +70,7 @@ START = StartBands((0, 1), ("Γ", "L"), BANDS, BANDS[:, :4], 1.3)
 
 def examined(folder: Path, **changes) -> Examined:
     """A sound bundle with changes, as the checks see it; no bands are computed."""
-    bundle = bundle_samples.read(folder, **GOOD | changes)
-    plans = tuple(plan_of(replace(bundle, settings=s)) for s in bundle.settings.by_stage)
-    return Examined(bundle, plans)
+    return without_bands(bundle_samples.read(folder, **GOOD | changes))
 
 
 def found(check, *given: Examined) -> str:
@@ -127,7 +130,7 @@ MANY = {
     ("edges", "messages"),
     [
         ((7, 8), []),
-        ((3, 4), ["8 s and p electrons fill 8 bands, but idxVB = 3 ends 4 of them"]),
+        ((3, 4), ["8 s and p electrons fill 8 bands, but idxVB = 3 is that of 4"]),
         ((8, 9), ["first band of a level", "are the same level", "bands 0 to 7, but idxVB = 8"]),
         ((7, 9), ["idxCB = 9 is not the band above idxVB = 7"]),
     ],
@@ -380,11 +383,29 @@ def test_a_whole_examination(small):
 def test_bands_of_the_start_are_those_of_a_run(small, tmp_path):
     bundle = read_bundle(small)
     problem = build_problem(bundle)
-    (expected,) = energies(problem, initial_params(bundle, problem))
+    (expected,) = bands(problem, initial_params(bundle, problem))
     (start,) = start_bands(start_of(plan_of(bundle))).bands
     assert start.points == (0, 1) and start.labels == ("Γ", "L")
     assert np.abs(start.bands[:, :4] - np.asarray(expected)).max() < 1e-6
     assert np.all(start.larger_basis <= start.bands[:, :4] + 1e-6)  # variational
+
+
+def test_outputs_of_a_checkpoint_that_are_interchanged(tmp_path):
+    """A network that repeats the Zunger curves of the other species."""
+    config = "PPmodel = BSpline\nPPmodel_n_knots = 24\nnSystem = 1\n" + FIT
+    changes = GOOD | {"input_0": SMALL["input_0"], "NN_config": config}
+    bundle = bundle_samples.read(tmp_path / "inputs", **changes)
+    model = local_model(bundle)
+    q = np.linspace(0.0, 3.4, 100)
+    formula = np.asarray(zunger_form(jnp.asarray(q), jnp.asarray(bundle.coefficients[:, :4])))
+    features = np.asarray(model.features(jnp.asarray(q)))
+    weights = np.linalg.lstsq(features, formula, rcond=None)[0]
+    for columns, told in (([1, 0], True), ([0, 1], False)):
+        variables = {"params": {"linear_0": {"kernel": jnp.asarray(weights[:, columns])}}}
+        state = to_state_dict(model, variables)
+        given = without_bands(replace(bundle, model_state=state))
+        assert ("init_PPmodel.pth" in found(interchanged_species, given)) == told
+        assert start_of(given.plans[0]).model == model
 
 
 def test_what_a_run_starts_from(tmp_path):
@@ -464,7 +485,8 @@ def test_output_in_a_pipe_is_plain_text(capsys):
     assert summary(refused) == "1 problem: a run would refuse this bundle"
 
 
-def test_the_command(small, tmp_path):
+def test_the_command(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(console, "keep_compiled_programs", lambda: None)
     runner = CliRunner()
     alone = runner.invoke(app, ["doctor"])
     assert alone.exit_code == 0 and "deeppseudopot-jax" in alone.output

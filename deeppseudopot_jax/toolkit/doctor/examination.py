@@ -1,6 +1,7 @@
 """A bundle looked at as a run would, without running it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -55,13 +56,11 @@ def examine(folder: Path | str) -> Examination:
     except BundleError as error:
         found = [Remark("inputs", "problem", str(problem)) for problem in error.problems]
         return Examination(folder, remarks=tuple(found))
-    plans = tuple(
-        plan_of(replace(bundle, settings=settings)) for settings in bundle.settings.by_stage
-    )
+    examined = without_bands(bundle)
+    plans = examined.plans
     found = [Remark("inputs", "note", note) for note in bundle.notes]
     found += [Remark("idle", "note", text) for text in idle_remarks(*plans)]
     facts = {"bundle": str(folder), **_facts(bundle, plans), "memory": memory_in_words(plans)}
-    examined = Examined(bundle, plans, curves=_curves(bundle), formula=_formula(bundle))
     try:
         found += [Remark("memory", "note", note) for note in check_resources(plans, "float64")]
         problem = _prepared(bundle, plans)
@@ -77,6 +76,12 @@ def examine(folder: Path | str) -> Examination:
     found += [remark for check in CHECKS for remark in check(examined)]
     ranks = ("problem", "warning", "note")
     return Examination(folder, facts, tuple(sorted(found, key=lambda r: ranks.index(r.severity))))
+
+
+def without_bands(bundle: Bundle) -> Examined:
+    """What is known of a bundle before anything is computed."""
+    plans = [plan_of(replace(bundle, settings=settings)) for settings in bundle.settings.by_stage]
+    return Examined(bundle, tuple(plans), curves=_curves(bundle), formula=_formula(bundle))
 
 
 def _prepared(bundle: Bundle, plans: Sequence[RunPlan]) -> Problem:

@@ -5,6 +5,7 @@ import platform
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 import jaxlib
@@ -31,7 +32,7 @@ def installation() -> dict[str, str]:
         "JAX": f"{jax.__version__}, jaxlib {jaxlib.__version__}",
         "packages": ", ".join(f"{name} {_version(name)}" for name in _NEEDED),
         "devices": ", ".join(_devices()),
-        "precision": "float64" if jax.config.jax_enable_x64 else "float32 alone (JAX_ENABLE_X64)",
+        "precision": "float64" if _setting("jax_enable_x64") else "float32 alone (JAX_ENABLE_X64)",
         "cores": str(
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         ),
@@ -41,6 +42,11 @@ def installation() -> dict[str, str]:
         **{f"extra {extra}": _extra(extra, names) for extra, names in EXTRAS.items()},
         "compile cache": _cache(),
     }
+
+
+def _setting(name: str) -> Any:
+    """Of JAX, which declares them at run time only."""
+    return getattr(jax.config, name)
 
 
 def _version(name: str) -> str:
@@ -80,8 +86,8 @@ def _blas() -> list[str]:
 
 
 def _cache() -> str:
-    folder = jax.config.jax_compilation_cache_dir
-    if not folder or not jax.config.jax_enable_compilation_cache:
+    folder = _setting("jax_compilation_cache_dir")
+    if not folder or not _setting("jax_enable_compilation_cache"):
         return "not used"
     files = [path for path in Path(folder).glob("*") if path.is_file()]
     n_bytes = float(sum(path.stat().st_size for path in files))

@@ -6,13 +6,13 @@ from deeppseudopot_jax.resources import spelled as spelled_bytes
 from deeppseudopot_jax.run.checks.plan import RunPlan
 from deeppseudopot_jax.run.checks.resources import available_memory, needs_of
 
-_WARM = 0.35
+_WARM = 0.5
 """Seconds of a solve that starts from the vectors of the step before, over one from scratch."""
-_GRADIENT = 1.2
+_GRADIENT = 1.3
 """Of an update over its solve: expectation values, optimiser, cost."""
 _JACOBIAN = 3.0
 """Of an update by least squares over its solve: trial steps, products with the Jacobian."""
-_INITIAL_EPOCH = 5e-4
+_INITIAL_EPOCH = 1.5e-3
 """Seconds of an epoch of the initial fit of a network."""
 _EVALUATIONS = 2
 """From scratch: bands of the start and of the outcome."""

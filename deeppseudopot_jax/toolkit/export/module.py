@@ -11,7 +11,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deeppseudopot_jax.errors import UnsupportedError
 from deeppseudopot_jax.potentials.catalogue import ModelOptions
@@ -20,7 +19,6 @@ from deeppseudopot_jax.run.stages.describe import version
 from deeppseudopot_jax.toolkit.export.loading import LoadedPotential
 from deeppseudopot_jax.types import SystemInput
 
-_TEMPLATE = "form_factors.py.j2"
 _LINE = 76
 """Characters of a line of base64."""
 
@@ -71,33 +69,29 @@ def form_factor_module(potential: LoadedPotential, day: date | None = None) -> s
     Raises:
         UnsupportedError: if the model has a part that NumPy code is not known for.
     """
+    from deeppseudopot_jax.toolkit.export import template  # jinja2 is slow to import
+
     bundle, settings, source = potential.bundle, potential.bundle.settings, potential.source
     of_run = "" if source == bundle.folder else f", as fitted in {source},"
     names = ("a4", "a5", "a6", "a7", "a8")
-    environment = Environment(
-        loader=PackageLoader(__package__, ""),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(_TEMPLATE).render(
-        title=f"Form factors v(q) of {_listed(potential.species)}.",
-        source=_plain(f"the bundle {bundle.folder}{of_run}"),
-        version=version(),
-        date=(day or date.today()).isoformat(),
-        species=potential.species,
-        symbols=", ".join(f'"{symbol}"' for symbol in potential.species),
-        gamma=repr(potential.gamma),
-        spin_orbit=int(settings.spin_orbit),
-        strain=int(settings.strain),
-        systems=[_of_system(system, settings.basis_sphere) for system in bundle.systems],
-        coefficients={
+    facts = {
+        "title": f"Form factors v(q) of {_listed(potential.species)}.",
+        "source": _plain(f"the bundle {bundle.folder}{of_run}"),
+        "version": version(),
+        "date": (day or date.today()).isoformat(),
+        "species": potential.species,
+        "symbols": ", ".join(f'"{symbol}"' for symbol in potential.species),
+        "gamma": repr(potential.gamma),
+        "spin_orbit": int(settings.spin_orbit),
+        "strain": int(settings.strain),
+        "systems": [_of_system(system, settings.basis_sphere) for system in bundle.systems],
+        "coefficients": {
             symbol: {name: repr(x) for name, x in zip(names, row[4:].tolist(), strict=True)}
             for symbol, row in zip(potential.species, potential.acting, strict=True)
         },
         **_of_model(potential),
-    )
+    }
+    return template.rendered(facts)
 
 
 def _of_system(system: SystemInput, sphere: str) -> str:

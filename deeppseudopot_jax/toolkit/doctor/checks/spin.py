@@ -95,6 +95,6 @@ def _wrong_edges(system: SystemInput, n_per_level: int) -> Iterator[str]:
         return
     n = sum(known)
     if valence + 1 == n // 2:
-        yield f"{n} s and p electrons fill {n} bands, but idxVB = {valence} ends {n // 2} of them"
+        yield f"{n} s and p electrons fill {n} bands, but idxVB = {valence} is that of {n // 2}"
     elif valence == n:
         yield f"{n} s and p electrons fill bands 0 to {n - 1}, but idxVB = {valence}, as if from 1"
