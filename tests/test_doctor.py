@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -175,12 +176,22 @@ def test_a_window_that_cuts_a_multiplet(tmp_path):
     given = examined(tmp_path)
     assert found(cut_multiplets, replace(given, start=(sound,))) == ""
     text = found(cut_multiplets, replace(given, start=(at_l,)))
-    assert "at k-point 1 (L) band 3, the last one, and band 4 are one level" in text
-    weightless = examined(tmp_path / "b", bandWeights_0="1 1 0 0")
+    assert "at k-point 1 (L) band 3, the last one with a weight, and band 4 are one level" in text
+    weightless = examined(tmp_path / "b", bandWeights_0="1 0 0 0")  # a pair, and a gap above it
     assert found(cut_multiplets, replace(weightless, start=(at_l,))) == ""
+    away = examined(tmp_path / "d", kpoints_0="0 0 0 1\n.5 .5 .5 0\n")
+    assert found(cut_multiplets, replace(away, start=(at_l,))) == ""
     odd = {"input_0": "nBands = 3\nmaxKE = 5\n", "bandWeights_0": None}
     odd["expBandStruct_0"] = "0 -9 -9 2\n0.5 -8 -8 3\n"
     assert "nBands = 3 is odd" in found(cut_multiplets, examined(tmp_path / "c", **odd))
+
+
+def test_weights_that_cut_a_multiplet_of_the_reference(tmp_path):
+    rows = "0 -9 -9 2 2\n0.5 2.9999 2.9999 3 3\n"
+    for weights, wrong in (("1 1 0 0", True), ("1 1 1 1", False)):
+        given = examined(tmp_path / weights, expBandStruct_0=rows, bandWeights_0=weights)
+        text = found(cut_multiplets, given)
+        assert ("at k-point 1 of the reference band 1" in text) == wrong
 
 
 @pytest.mark.parametrize("k", ["1 0 0", "-0.5 -0.5 -0.5", "0.5 0.5 0.5"])
@@ -505,3 +516,25 @@ def test_the_command(small, tmp_path, monkeypatch):
 def test_no_warning_for_the_bundles_of_this_project(name):
     examination = examine(ROOT / "configs" / name)
     assert [r for r in examination.remarks if r.severity != "note"] == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("name", "config", "warned"),
+    [
+        ("ingaasp_nn", "", ["cut multiplet"]),  # bands 14 to 17 of GaP at X
+        ("cspbi3_soc", "", []),
+        ("cdse_zunger", ZUNGER + FIT, []),
+        ("cspbi3_montecarlo", ZUNGER + "SObool = 1\n" + FIT, ["unknown levels"]),
+    ],
+)
+def test_real_bundles(shared, tmp_path, name, config, warned):
+    folder = tmp_path / name
+    shutil.copytree(shared / "bundles" / name, folder)
+    if config:
+        (folder / "NN_config.par").write_text(config)
+    for path in [*folder.glob("??Params.par"), *folder.glob("IParams.par")]:
+        path.rename(folder / f"init_{path.name}")
+    examination = examine(folder)
+    assert [r.name for r in examination.remarks if r.severity == "warning"] == warned
+    assert not examination.is_refused

@@ -88,7 +88,7 @@ def network(zunger: LoadedPotential, name: str, number: int) -> LoadedPotential:
         values = rng.normal(size=leaf.shape)
         return jnp.asarray(np.abs(values) + 0.1 if "var" in str(path) else values)
 
-    variables = jax.tree_util.tree_map_with_path(drawn, model.init(jax.random.key(number)))
+    variables = jax.tree_util.tree_map_with_path(drawn, model.parameter_shapes())
     problem = with_local(zunger.problem, model)
     return replace(zunger, problem=problem, params=zunger.params.updated({"local": variables}))
 

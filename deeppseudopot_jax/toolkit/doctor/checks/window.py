@@ -1,38 +1,70 @@
-"""The bands of a bundle should end between two multiplets."""
+"""The bands that count should end between two multiplets."""
 
 from collections.abc import Iterator
 
-from deeppseudopot_jax.toolkit.doctor.examined import Examined
+import numpy as np
+
+from deeppseudopot_jax.toolkit.doctor.examined import Examined, StartBands, known_levels
 from deeppseudopot_jax.toolkit.doctor.remarks import Remark
+from deeppseudopot_jax.types import SystemInput
 
 _ONE_LEVEL = 1e-3
 """eV: G spheres of the reference code split multiplets by less."""
 
 
 def cut_multiplets(examined: Examined) -> Iterator[Remark]:
-    """The highest fitted band must not be degenerate with the band above it."""
-    for system in examined.bundle.systems:
-        if system.n_bands % 2 and system.band_weights[-1] > 0.0:
+    """The highest band with a weight must not be degenerate with the band above it.
+
+    That one is looked for in the reference, and above nBands among the bands of the start.
+    """
+    starts = examined.start or (None,) * len(examined.bundle.systems)
+    for system, start in zip(examined.bundle.systems, starts, strict=True):
+        counts = np.flatnonzero(system.band_weights > 0.0)
+        if not len(counts):
+            continue
+        # Without spin-orbit both bands of a level have its energy, whichever counts.
+        last = int(counts[-1]) if examined.n_per_level == 1 else int(counts[-1]) // 2 * 2 + 1
+        found = _odd(system, last) or _in_reference(system, last) or _at_start(system, start, last)
+        if found:
             yield Remark(
                 "cut multiplet",
                 "warning",
-                f"input_{system.index}.par: nBands = {system.n_bands} is odd, so the last pair of "
-                "bands is cut",
-                "add a band, or give the last one the weight 0",
+                f"{system.name}: {found}",
+                "let the bands that count end between two levels (nBands, "
+                f"bandWeights_{system.index}.par): the derivative of a part of a multiplet is "
+                "arbitrary",
             )
-    for system, start in examined.with_start:
-        n = system.n_bands
-        if n % 2 or not system.band_weights[n - 1] > 0.0:
-            continue
-        for row, levels in enumerate(start.bands):
-            if system.k_weights[start.points[row]] > 0.0 and levels[n] - levels[n - 1] < _ONE_LEVEL:
-                yield Remark(
-                    "cut multiplet",
-                    "warning",
-                    f"{system.name}: at {start.place(row)} band {n - 1}, the last one, and band "
-                    f"{n} are one level ({levels[n] - levels[n - 1]:.1e} eV apart)",
-                    "add the bands that belong to it, or give the last ones the weight 0 in "
-                    f"bandWeights_{system.index}.par: the derivative of a part of a multiplet is "
-                    "arbitrary",
-                )
-                break
+
+
+def _odd(system: SystemInput, last: int) -> str:
+    if system.n_bands % 2 and last >= system.n_bands - 1:
+        return f"nBands = {system.n_bands} is odd, so the last pair of bands is cut"
+    return ""
+
+
+def _in_reference(system: SystemInput, last: int) -> str:
+    reference = system.reference_energies
+    if reference is None or last + 1 >= system.n_bands or not known_levels(system)[last + 1]:
+        return ""
+    apart = np.abs(reference[:, last + 1] - reference[:, last])
+    apart[system.k_weights <= 0.0] = np.inf
+    k = int(np.argmin(apart))
+    return _told(f"k-point {k} of the reference", last, apart[k])
+
+
+def _at_start(system: SystemInput, start: StartBands | None, last: int) -> str:
+    if start is None or last + 1 >= start.bands.shape[1]:
+        return ""
+    apart = start.bands[:, last + 1] - start.bands[:, last]
+    apart = np.where(system.k_weights[list(start.points)] > 0.0, apart, np.inf)
+    row = int(np.argmin(apart))
+    return _told(start.place(row), last, float(apart[row]))
+
+
+def _told(place: str, last: int, apart: float) -> str:
+    if apart >= _ONE_LEVEL:
+        return ""
+    return (
+        f"at {place} band {last}, the last one with a weight, and band {last + 1} are one level "
+        f"({apart:.1e} eV apart)"
+    )
