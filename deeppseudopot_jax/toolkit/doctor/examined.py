@@ -62,7 +62,7 @@ class Examined:
     Attributes:
         bundle: as it was read for a run.
         plans: of the stages of that run.
-        n_waves: the plane waves of every system, the smallest set of any k-point.
+        n_waves: the plane waves of every system, the largest set of any k-point; None if not built.
         start: bands of every system; None where no potential is known to start from.
         curves: v(q) of a checkpoint or table, which species could be interchanged in, by the name
             of its file; nothing where there is none.
