@@ -74,8 +74,10 @@ def zunger() -> LoadedPotential:
     """Coefficients a0 to a8 of two species, none of them 0."""
     rng = np.random.default_rng(3)
     system = zinc_blende(("Zn", "S"), [[0.0, 0.0, 0.0]])
-    bundle = bundle_of(rng, system, strain=True, spin_orbit=True)
-    problem = build_problem(bundle)
+    bundle = bundle_of(rng, system, strain=True)
+    problem = build_problem(bundle)  # without the tables of the spin-orbit term
+    settings = bundle.settings.model_copy(update={"spin_orbit": True})
+    bundle = replace(bundle, settings=settings)
     return LoadedPotential(bundle, problem, initial_params(bundle, problem), Path("bundle"))
 
 
