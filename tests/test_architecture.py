@@ -106,7 +106,8 @@ def test_matplotlib_is_imported_by_the_figures_only():
 
 
 def test_what_draws_is_imported_when_something_is_drawn():
-    slow = ("files.results.figures", "files.results.report.render")
+    templates = {"files.results.report.render", "toolkit.export.template"}
+    slow = ("files.results.figures", *templates)
     users = {
         module: needed
         for module in TREES
@@ -115,7 +116,7 @@ def test_what_draws_is_imported_when_something_is_drawn():
     }
     assert users == {}
     makers = {module for module in TREES if "jinja2" in imports(module)}
-    assert makers == {"files.results.report.render"}
+    assert makers == templates
 
 
 def test_training_and_monte_carlo_do_not_know_each_other():

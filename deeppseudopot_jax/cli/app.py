@@ -14,14 +14,14 @@ from deeppseudopot_jax.cli.running import (
     run_command,
 )
 from deeppseudopot_jax.run.stages.describe import version
-from deeppseudopot_jax.toolkit.cluster.command import CLUSTER_EXAMPLE, cluster_command
+from deeppseudopot_jax.toolkit.cluster import command as cluster
 from deeppseudopot_jax.toolkit.convert.command import convert_app
-from deeppseudopot_jax.toolkit.density.command import DENSITY_EXAMPLE, density_command
-from deeppseudopot_jax.toolkit.new.command import EXAMPLE as NEW_EXAMPLE
-from deeppseudopot_jax.toolkit.new.command import new_command
+from deeppseudopot_jax.toolkit.density import command as density
+from deeppseudopot_jax.toolkit.doctor import command as doctor
+from deeppseudopot_jax.toolkit.export import command as export
+from deeppseudopot_jax.toolkit.new import command as new
 from deeppseudopot_jax.toolkit.plot.command import plot_app
-from deeppseudopot_jax.toolkit.primitive.command import EXAMPLE as PRIMITIVE_EXAMPLE
-from deeppseudopot_jax.toolkit.primitive.command import primitive_command
+from deeppseudopot_jax.toolkit.primitive import command as primitive
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,9 +52,13 @@ def main(version: Version = False) -> None:
 app.command("run", epilog=RUN_KEYS)(run_command)
 app.command("eval", epilog=EVAL_NEEDS)(eval_command)
 app.command("report", epilog=REPORT_EXAMPLE)(report_command)
-app.command("new", epilog=NEW_EXAMPLE)(new_command)
+
+app.command("new", epilog=new.EXAMPLE)(new.new_command)
 app.add_typer(convert_app, name="convert")
-app.command("primitive", epilog=PRIMITIVE_EXAMPLE)(primitive_command)
-app.command("density", epilog=DENSITY_EXAMPLE)(density_command)
+app.command("primitive", epilog=primitive.EXAMPLE)(primitive.primitive_command)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor_command)
+
+app.command("density", epilog=density.EXAMPLE)(density.density_command)
 app.add_typer(plot_app, name="plot")
-app.command("cluster", epilog=CLUSTER_EXAMPLE)(cluster_command)
+app.command("cluster", epilog=cluster.EXAMPLE)(cluster.cluster_command)
+app.command("export", epilog=export.EXAMPLE)(export.export_command)

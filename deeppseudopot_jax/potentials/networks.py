@@ -21,7 +21,8 @@ from deeppseudopot_jax.potentials.catalogue import (
 from deeppseudopot_jax.potentials.features import Features
 from deeppseudopot_jax.settings import Settings
 
-_TORCH_BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_EPSILON = 1e-5
+"""PyTorch's, added to the variance."""
 _TORCH_BATCH_NORM_MOMENTUM = 0.9  # torch counts the weight of the new value: 0.1
 
 
@@ -49,7 +50,7 @@ class _Perceptron(nn.Module):
                 x = nn.BatchNorm(
                     use_running_average=not training,
                     momentum=_TORCH_BATCH_NORM_MOMENTUM,
-                    epsilon=_TORCH_BATCH_NORM_EPSILON,
+                    epsilon=BATCH_NORM_EPSILON,
                     name=f"norm_{i}",
                     param_dtype=x.dtype,
                     force_float32_reductions=False,

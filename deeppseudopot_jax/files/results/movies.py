@@ -67,6 +67,15 @@ def write_movie(path: Path, pictures: Pictures) -> Made:
     return Made(target, kind, failure)
 
 
+def movies_made_by() -> str:
+    """What makes movies on this machine, in words, and why it is not ffmpeg where it is not."""
+    try:
+        path, kind = _ffmpeg()
+    except _FfmpegError as error:
+        return f"Pillow, as animated pictures ({error})"
+    return f"{path}, as {kind}"
+
+
 def _ffmpeg() -> tuple[str, str]:
     """Where it is, and the best format that it can make.
 

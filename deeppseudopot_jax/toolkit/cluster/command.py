@@ -8,7 +8,7 @@ import typer
 from deeppseudopot_jax.run.console import errors_told
 from deeppseudopot_jax.toolkit.cluster.whole import cluster_potentials
 
-CLUSTER_EXAMPLE = (
+EXAMPLE = (
     "Example: deeppseudopot cluster families run_1 run_2 ensemble monte_carlo --q-max 7"
     "\n\nA SOURCE is a *_qSpace_pot.dat file or a results folder: of an ensemble, whose members "
     "are taken; of a Monte Carlo run, whose replicas and potentials on the way are taken; or of "

@@ -12,7 +12,7 @@ from deeppseudopot_jax.toolkit.density.files import Targets, targets_in, write_d
 from deeppseudopot_jax.toolkit.density.k_points import KPoints
 from deeppseudopot_jax.toolkit.extras import needed
 
-DENSITY_EXAMPLE = (
+EXAMPLE = (
     "Example: deeppseudopot density INPUTS RESULTS --potential FITTED --mesh 6 6 6 "
     "--line 'Ga0 As0'"
     "\n\nThat is the potential of a run, averaged over the Brillouin zone, along the bond of GaAs. "

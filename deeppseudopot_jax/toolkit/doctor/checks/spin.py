@@ -1,0 +1,100 @@
+"""Bands are counted with spin: without spin-orbit every level is listed twice."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from deeppseudopot_jax.toolkit.doctor.examined import Examined, counting_levels
+from deeppseudopot_jax.toolkit.doctor.remarks import Remark
+from deeppseudopot_jax.toolkit.new.elements import valence_electrons
+from deeppseudopot_jax.types import SystemInput
+
+_EQUAL = 0.01
+"""eV: levels of one pair differ by no more than the decimals of files."""
+_ON_A_LATTICE = 1e-4
+"""Fractions of the reciprocal vectors."""
+
+
+def pairs_of_bands(examined: Examined) -> Iterator[Remark]:
+    """Columns 0 and 1, 2 and 3, ... of the reference must be equal where one level gives both.
+
+    Without spin-orbit that is everywhere; with it at k = -k up to a reciprocal vector, where time
+    reversal pairs the states of any crystal (Kramers).
+    """
+    spin_orbit = examined.bundle.settings.spin_orbit
+    for system in examined.bundle.systems:
+        reference = system.reference_energies
+        if reference is None or system.band_order is not None:
+            continue
+        rows = np.ones(len(reference), bool)
+        if spin_orbit:
+            twice = 2.0 * system.k_points
+            rows = np.all(np.abs(twice - np.round(twice)) < _ON_A_LATTICE, axis=1)
+        n_pairs = system.n_bands // 2
+        counts = counting_levels(system)[: 2 * n_pairs]
+        both = counts[0::2] & counts[1::2]
+        pairs = reference[:, : 2 * n_pairs]
+        apart = np.abs(pairs[:, 1::2] - pairs[:, 0::2]) * both * rows[:, None]
+        n_apart = int((apart.max(axis=0, initial=0.0) > _EQUAL).sum())
+        if not n_apart:
+            continue
+        k, pair = np.unravel_index(np.argmax(apart), apart.shape)
+        where = f"at k-point {k} bands {2 * pair} and {2 * pair + 1} are {apart.max():.3g} eV apart"
+        message = f"expBandStruct_{system.index}.par: {n_apart} of {int(both.sum())} pairs of "
+        if spin_orbit:
+            yield Remark(
+                "Kramers pairs",
+                "warning",
+                f"{message}bands differ where time reversal makes them equal ({where})",
+                "list every state of the spinor calculation, and drop deep bands in pairs; bands "
+                "of a calculation without spin-orbit are listed twice",
+            )
+        else:
+            yield Remark(
+                "undoubled bands",
+                "warning",
+                f"{message}bands differ, but without spin-orbit one level gives both ({where})",
+                "list every level twice, also in bandWeights, nBands, idxVB and idxCB; or fit with "
+                "SObool = 1 where the energies have spin-orbit",
+            )
+
+
+def band_edges(examined: Examined) -> Iterator[Remark]:
+    """idxVB and idxCB are neighbours, belong to different levels, and count from 0 with spin."""
+    for system in examined.bundle.systems:
+        if found := list(_wrong_edges(system, examined.n_per_level)):
+            yield Remark(
+                "band edges",
+                "warning",
+                f"input_{system.index}.par: {'; '.join(found)}",
+                "idxVB and idxCB count bands from 0, and every level twice for spin: with n "
+                "electrons in the bands of the table idxVB = n - 1 and idxCB = n",
+            )
+
+
+def _wrong_edges(system: SystemInput, n_per_level: int) -> Iterator[str]:
+    valence, conduction = system.valence_band, system.conduction_band
+    if valence is None:
+        return
+    if n_per_level == 2 and valence % 2 == 0:
+        yield f"idxVB = {valence} is the first band of a level that is listed twice, not its second"
+    if conduction is not None and conduction != valence + 1:
+        yield f"idxCB = {conduction} is not the band above idxVB = {valence}"
+    reference = system.reference_energies
+    if reference is not None and valence + 1 < system.n_bands:
+        counts = counting_levels(system)
+        gaps = reference[:, valence + 1] - reference[:, valence]
+        if counts[valence] and counts[valence + 1] and np.abs(gaps).max() < _EQUAL:
+            yield (
+                f"bands {valence} and {valence + 1} of expBandStruct_{system.index}.par are the "
+                "same level at every k-point, so there is no gap between them"
+            )
+    electrons = [valence_electrons(symbol) for symbol in system.crystal.symbols]
+    known = [number for number in electrons if number is not None]
+    if len(known) < len(electrons):
+        return
+    n = sum(known)
+    if valence + 1 == n // 2:
+        yield f"{n} s and p electrons fill {n} bands, but idxVB = {valence} is that of {n // 2}"
+    elif valence == n:
+        yield f"{n} s and p electrons fill bands 0 to {n - 1}, but idxVB = {valence}, as if from 1"
