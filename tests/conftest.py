@@ -16,7 +16,7 @@ with install_import_hook("deeppseudopot_jax", "beartype.beartype"):
     import deeppseudopot_jax  # noqa: F401
 
 from deeppseudopot_jax.files.results.report import render
-from deeppseudopot_jax.run import workflows
+from deeppseudopot_jax.run import console, workflows
 from deeppseudopot_jax.run.stages import observables
 from deeppseudopot_jax.run.stages.report.making import FILE, write_report
 
@@ -119,6 +119,14 @@ def quick_reports():
         patch.setattr(workflows, "at_the_end", loud)
         patch.setattr(render, "drawn", lambda chart, name: Markup("<svg></svg>"))
         yield drawn
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_kept_programs():
+    """Commands in this process keep no compiled programs: all that follows would write its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "keep_compiled_programs", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,7 +16,7 @@ from deeppseudopot_jax.cli import running
 from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.results.painter import Here
-from deeppseudopot_jax.run import console, workflows
+from deeppseudopot_jax.run import workflows
 from deeppseudopot_jax.run.cluster import find_devices
 from deeppseudopot_jax.run.reporting import Report
 from deeppseudopot_jax.settings import Settings
@@ -27,7 +27,6 @@ ZERO = "PPmodel = ZeroFunction\nnSystem = 1\nnQGrid = 16\nnRGrid = 8\n"
 @pytest.fixture
 def command(monkeypatch):
     """Runs the program on arguments; gives its exit code, output and errors."""
-    monkeypatch.setattr(console, "keep_compiled_programs", lambda: None)
     monkeypatch.setattr(running, "Beside", Here)
 
     def run(*arguments):

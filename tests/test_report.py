@@ -16,13 +16,14 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
+from deeppseudopot_jax.cli import running
+from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.atomic import ResultsFolder
 from deeppseudopot_jax.files.results.painter import Here
 from deeppseudopot_jax.files.results.report import render
 from deeppseudopot_jax.files.results.report.page import Table, number
 from deeppseudopot_jax.montecarlo.diagnostics import effective_sample_size
-from deeppseudopot_jax.run import cli
 from deeppseudopot_jax.run.stages.report import making
 from deeppseudopot_jax.run.stages.report.making import at_the_end, report_again
 
@@ -256,9 +257,8 @@ def test_a_report_that_cannot_be_made_is_a_line_of_the_log(tmp_path, monkeypatch
 
 def test_the_command_makes_it(tmp_path, monkeypatch):
     inputs, results = samples.inputs(tmp_path / "inputs"), samples.trained(tmp_path / "results")
-    monkeypatch.setattr(cli, "keep_compiled_programs", lambda: None)
-    monkeypatch.setattr(cli, "Beside", Here)
-    assert CliRunner().invoke(cli.app, ["report", str(inputs), str(results)]).exit_code == 0
+    monkeypatch.setattr(running, "Beside", Here)
+    assert CliRunner().invoke(app, ["report", str(inputs), str(results)]).exit_code == 0
     assert (results / "report.html").exists()
 
 

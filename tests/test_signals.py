@@ -6,9 +6,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
+from deeppseudopot_jax.cli import running
+from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.errors import DiskFullError, ResultsError
 from deeppseudopot_jax.files.interrupts import uninterrupted
-from deeppseudopot_jax.run import cli
 from deeppseudopot_jax.run.signals import Terminated, signals_raised
 
 
@@ -79,9 +80,8 @@ def test_exit_codes(monkeypatch, ending, code, text):
             raise ending
         ending()
 
-    monkeypatch.setattr(cli.workflows, "run", run)
-    monkeypatch.setattr(cli, "keep_compiled_programs", lambda: None)
-    result = CliRunner().invoke(cli.app, ["run", "inputs", "results"])
+    monkeypatch.setattr(running.workflows, "run", run)
+    result = CliRunner().invoke(app, ["run", "inputs", "results"])
     assert result.exit_code == code
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"deeppseudopot: {text}")
