@@ -20,7 +20,6 @@ from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.potentials.state_dict import to_state_dict
 from deeppseudopot_jax.potentials.zunger import zunger_form
 from deeppseudopot_jax.problem import local_model
-from deeppseudopot_jax.run import console
 from deeppseudopot_jax.run.checks.plan import plan_of
 from deeppseudopot_jax.toolkit.doctor import Examination, Remark, examine, installation
 from deeppseudopot_jax.toolkit.doctor.checks import (
@@ -496,8 +495,7 @@ def test_output_in_a_pipe_is_plain_text(capsys):
     assert summary(refused) == "1 problem: a run would refuse this bundle"
 
 
-def test_the_command(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(console, "keep_compiled_programs", lambda: None)
+def test_the_command(small, tmp_path):
     runner = CliRunner()
     alone = runner.invoke(app, ["doctor"])
     assert alone.exit_code == 0 and "deeppseudopot-jax" in alone.output

@@ -14,7 +14,6 @@ from deeppseudopot_jax.errors import InputError, ResultsError, UserError
 from deeppseudopot_jax.files.results import figures, tables
 from deeppseudopot_jax.files.results.painter import Here
 from deeppseudopot_jax.k_path import k_path
-from deeppseudopot_jax.run import console
 from deeppseudopot_jax.toolkit.plot import (
     plot_bands,
     plot_costs,
@@ -155,18 +154,17 @@ def test_a_target_is_looked_at_before_its_files(tmp_path):
         ("x", "legal: .*svg, .pdf, .png"),
         ("there.svg", "there already"),
         ("nowhere/x.svg", "no folder"),
-        ("folder.png", "is a folder"),
+        ("folder.png", "a folder is in the place"),
     ):
         for draw in (plot_bands, plot_potentials, plot_costs):
             with pytest.raises(UserError, match=told):
                 draw(tmp_path / figure, missing)
     (tmp_path / "x_energies.dat").touch()
-    with pytest.raises(ResultsError, match=r"x_energies\.dat is there already"):
+    with pytest.raises(ResultsError, match=r"x_energies\.dat: there already"):
         plot_hamiltonian(tmp_path / "x.svg", tmp_path / "missing")
 
 
-def test_the_command_line_writes_all_formats(tmp_path, monkeypatch):
-    monkeypatch.setattr(console, "keep_compiled_programs", lambda: None)
+def test_the_command_line_writes_all_formats(tmp_path):
 
     def run(*arguments):
         return CliRunner().invoke(app, ["plot", *map(str, arguments)])

@@ -8,7 +8,14 @@ import typer
 from deeppseudopot_jax.files.results.painter import Beside
 from deeppseudopot_jax.problem import Precision
 from deeppseudopot_jax.run import workflows
-from deeppseudopot_jax.run.console import NoCache, computing, errors_told
+from deeppseudopot_jax.run.console import (
+    Inputs,
+    NoCache,
+    Potential,
+    Results,
+    computing,
+    errors_told,
+)
 from deeppseudopot_jax.run.stages.report.making import report_again
 
 KEYS = {
@@ -47,12 +54,6 @@ EVAL_NEEDS = (
 
 REPORT_EXAMPLE = "Example: deeppseudopot report configs/silicon results"
 
-Inputs = Annotated[
-    Path, typer.Argument(metavar="INPUTS", help="Folder with the bundle (NN_config.par, ...).")
-]
-Results = Annotated[
-    Path, typer.Argument(metavar="RESULTS", help="Folder to write to; created if absent.")
-]
 Filled = Annotated[
     Path, typer.Argument(metavar="RESULTS", help="Folder that run or eval has written to.")
 ]
@@ -67,13 +68,6 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         help="Go on from the checkpoint, or the last complete stage, of an ended run in RESULTS.",
-    ),
-]
-Potential = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Results folder of a run: its final_* potential is taken, else its best_*.",
     ),
 ]
 SaveStates = Annotated[

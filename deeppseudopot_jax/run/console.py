@@ -1,4 +1,4 @@
-"""What all commands share: how JAX is set up, and how errors end on the screen."""
+"""What commands share: arguments, how JAX is set up, and how errors end on the screen."""
 
 import sys
 from collections.abc import Iterator
@@ -15,6 +15,22 @@ from deeppseudopot_jax.run.compilation import keep_compiled_programs
 from deeppseudopot_jax.run.mistakes import told
 from deeppseudopot_jax.run.signals import exit_code, signals_raised
 
+Inputs = Annotated[
+    Path, typer.Argument(metavar="INPUTS", help="Folder with the bundle (NN_config.par, ...).")
+]
+Results = Annotated[
+    Path, typer.Argument(metavar="RESULTS", help="Folder to write to; created if absent.")
+]
+Target = Annotated[
+    Path, typer.Argument(metavar="TARGET", help="Folder to write to; created if absent.")
+]
+Potential = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Results folder of a run: its final_* potential is taken, else its best_*.",
+    ),
+]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Compile everything anew and keep no compiled program.")
 ]

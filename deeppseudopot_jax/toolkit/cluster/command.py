@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from deeppseudopot_jax.run.console import errors_told
+from deeppseudopot_jax.run.console import Target, errors_told
 from deeppseudopot_jax.toolkit.cluster.whole import cluster_potentials
 
 EXAMPLE = (
@@ -15,9 +15,6 @@ EXAMPLE = (
     "another run, whose outcome is taken."
 )
 
-Target = Annotated[
-    Path, typer.Argument(metavar="TARGET", help="Folder to write to; created if absent.")
-]
 Sources = Annotated[
     list[Path], typer.Argument(metavar="SOURCE...", help="Tables of v(q) and results folders.")
 ]

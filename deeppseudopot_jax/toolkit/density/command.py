@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from deeppseudopot_jax.run.console import NoCache, Overwrite, computing, errors_told
+from deeppseudopot_jax.run.console import (
+    Inputs,
+    NoCache,
+    Overwrite,
+    Potential,
+    Results,
+    computing,
+    errors_told,
+)
 from deeppseudopot_jax.toolkit.density.bands import spelled
 from deeppseudopot_jax.toolkit.density.density import ChargeDensity, Choice, charge_density
 from deeppseudopot_jax.toolkit.density.files import Targets, targets_in, write_density
@@ -19,16 +27,6 @@ EXAMPLE = (
     "The files are density_sys<X>.cube and .npz, and figures _plane and _line of the cuts."
 )
 
-Inputs = Annotated[
-    Path, typer.Argument(metavar="INPUTS", help="Folder with the bundle, as for eval.")
-]
-Results = Annotated[
-    Path, typer.Argument(metavar="RESULTS", help="Folder to write to; created if absent.")
-]
-Fitted = Annotated[
-    Path | None,
-    typer.Option("--potential", metavar="FOLDER", help="Results folder of a run: its potential."),
-]
 States = Annotated[
     Path | None,
     typer.Option("--states", metavar="FILE", help="What eval --save-states has written."),
@@ -80,7 +78,7 @@ Format = Annotated[str, typer.Option("--format", help="Of the figures: pdf, svg 
 def density_command(
     inputs: Inputs,
     results: Results,
-    potential: Fitted = None,
+    potential: Potential = None,
     states: States = None,
     system: System = 0,
     bands: Bands = None,

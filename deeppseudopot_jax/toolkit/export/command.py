@@ -1,11 +1,18 @@
 """The command line of `export`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deeppseudopot_jax.run.console import NoCache, Overwrite, computing, errors_told
+from deeppseudopot_jax.run.console import (
+    Inputs,
+    NoCache,
+    Overwrite,
+    Potential,
+    Target,
+    computing,
+    errors_told,
+)
 from deeppseudopot_jax.toolkit.export.real_space import MOST_POINTS
 from deeppseudopot_jax.toolkit.export.writing import EVERYTHING, Part, export_potential
 
@@ -16,24 +23,11 @@ EXAMPLE = (
     "\n\nform_factors.py is used as: from form_factors import form_factor; form_factor('Ga', 1.5)"
 )
 
-Inputs = Annotated[
-    Path, typer.Argument(metavar="INPUTS", help="Folder with the bundle (NN_config.par, ...).")
-]
-Target = Annotated[
-    Path, typer.Argument(metavar="TARGET", help="Folder to write to; created if absent.")
-]
 Parts = Annotated[
     list[Part] | None,
     typer.Argument(
         metavar="[PART]...",
         help=f"What to write, of {', '.join(EVERYTHING)}; everything by default.",
-    ),
-]
-Potential = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FOLDER",
-        help="Results folder of a run: its final_* potential is taken, else its best_*.",
     ),
 ]
 QMax = Annotated[float | None, typer.Option(help="End of tables of v(q), Bohr^-1. Default: qmax.")]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from deeppseudopot_jax.errors import InputError, ResultsError
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.atomic import ResultsFolder, atomic_path
 from deeppseudopot_jax.files.results import tables
 from deeppseudopot_jax.parameters import COLUMNS
@@ -21,6 +21,7 @@ from deeppseudopot_jax.toolkit.export.loading import (
 from deeppseudopot_jax.toolkit.export.module import form_factor_module
 from deeppseudopot_jax.toolkit.export.real_space import Grids, RealSpace, in_real_space
 from deeppseudopot_jax.toolkit.export.structures import FORMATS, check_ase, write_structures
+from deeppseudopot_jax.toolkit.targets import refuse_existing
 
 
 class Part(StrEnum):
@@ -66,7 +67,7 @@ def export_potential(
         raise InputError(f"{', '.join(unknown)}: legal parts are {', '.join(EVERYTHING)}")
     folder = ResultsFolder(target, inputs, overwrite=True)  # whose names are looked at below
     plan, taken = plan_to_load(inputs, potential)
-    _check_absent(folder.path, _names(plan, parts), overwrite)
+    refuse_existing([folder.path / name for name in _names(plan, parts)], overwrite)
     chosen = Grids.of(plan.settings, **grids)
     if Part.STRUCTURES in parts:
         check_ase()
@@ -116,20 +117,6 @@ def _so_name(symbol: str) -> str:
 
 def _coefficients_name(symbol: str) -> str:
     return f"{symbol}Params.par"
-
-
-def _check_absent(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Refuse to replace files.
-
-    Raises:
-        ResultsError: naming them.
-    """
-    present = [name for name in names if (folder / name).exists()]
-    if present and not overwrite:
-        raise ResultsError(
-            f"{folder}: {', '.join(present)}: choose another folder, or allow files to be replaced "
-            "(--overwrite)"
-        )
 
 
 def _real_space(loaded: LoadedPotential, folder: ResultsFolder, grids: Grids) -> str:

@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from deeppseudopot_jax.run.console import NoCache, Overwrite, computing, errors_told
+from deeppseudopot_jax.run.console import (
+    Inputs,
+    NoCache,
+    Overwrite,
+    Potential,
+    computing,
+    errors_told,
+)
 from deeppseudopot_jax.toolkit.plot.bands import plot_bands
 from deeppseudopot_jax.toolkit.plot.costs import plot_costs
 from deeppseudopot_jax.toolkit.plot.hamiltonian import plot_hamiltonian
@@ -94,11 +101,8 @@ def cost_command(
 @plot_app.command("hamiltonian", epilog=HAMILTONIAN_EXAMPLE)
 def hamiltonian_command(
     figure: FigureFile,
-    inputs: Annotated[Path, typer.Argument(metavar="INPUTS", help="Folder with the bundle.")],
-    potential: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Results folder of a run, or a prefix in it."),
-    ] = None,
+    inputs: Inputs,
+    potential: Potential = None,
     system: System = 0,
     k_point: Annotated[
         list[int] | None, typer.Option(min=0, help="Index of a k-point; 0 where none is given.")

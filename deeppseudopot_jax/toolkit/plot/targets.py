@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from deeppseudopot_jax.errors import InputError, ResultsError
+from deeppseudopot_jax.toolkit.targets import refuse_existing
 
 FORMATS = (".svg", ".pdf", ".png")
 
@@ -26,14 +27,7 @@ def check_figure(figure: Path, overwrite: bool, beside: tuple[Path, ...] = ()) -
         )
     if not figure.parent.is_dir():
         raise ResultsError(f"{figure}: there is no folder {figure.parent}")
-    for path in (figure, *beside):
-        if path.is_dir():
-            raise ResultsError(f"{path} is a folder: choose another name")
-        if path.exists() and not overwrite:
-            raise ResultsError(
-                f"{path} is there already: choose another name, or allow it to be replaced "
-                "(--overwrite)"
-            )
+    refuse_existing((figure, *beside), overwrite)
 
 
 def check_index(option: str, index: int, size: int, owner: str) -> None:
