@@ -45,6 +45,7 @@ def test_the_second_run_finds_the_programs_of_the_first(inputs, tmp_path):
     assert bands[0] == bands[1]
 
 
+@pytest.mark.exhaustive
 def test_the_environment_says_where_and_an_option_keeps_none(inputs, tmp_path):
     home = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     kept = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "mine")}

@@ -139,6 +139,7 @@ def test_what_is_missing_is_refused(case):
         coupling_errors(changed(q_points=None), problem, (0, 1))
 
 
+@pytest.mark.exhaustive
 def test_couplings_with_spin_orbit_of_a_real_bundle(reference_bundle):
     config = "PPmodel = ZeroFunction\nhiddenLayers = 1\nnSystem = 1\nSObool = 1\n"
     folder = reference_bundle("cspbi3_montecarlo", config)

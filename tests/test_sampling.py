@@ -92,7 +92,12 @@ def contents(folder: Path) -> dict[str, bytes]:
         ),
         pytest.param(ZERO, {"mcOpts1": OPTIONS}, id="alternating"),
         pytest.param(ZERO + TEMPERED, {}, id="tempered"),
-        pytest.param(NETWORK + TEMPERED + "plotEvery = 10\nmovie = 0\n", {}, id="network"),
+        pytest.param(
+            NETWORK + TEMPERED + "plotEvery = 10\nmovie = 0\n",
+            {},
+            id="network",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_a_run_that_was_killed_goes_on_bit_by_bit(tmp_path, monkeypatch, no_figures, config, files):
@@ -282,6 +287,7 @@ def test_the_files_of_a_network_have_the_coefficients_that_moved(tmp_path, no_fi
         assert float(cost_and_gradient(problem, params)[0]) == pytest.approx(lowest, rel=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_every_observable_can_be_in_the_cost(tmp_path, no_figures):
     options = OPTIONS.replace("totalIter = 30", "totalIter = 2") + (
         "fitDefPot = True\ndefPotWeight = 0.5\nfitCoupling = True\nfitEffMass = True\n"
