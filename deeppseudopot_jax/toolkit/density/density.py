@@ -239,8 +239,9 @@ def _summed(
     if cut:
         remarks = (
             *remarks,
-            f"The {spelled(bands)} cut a multiplet at {len(cut)} k-points (the first is {cut[0]}): "
-            "there the density depends on which of its states the solver has found.",
+            f"A multiplet is cut by {spelled(bands)} at {len(cut)} of {len(energies)} k-points (the "
+            f"first is {cut[0]}): there the density depends on which of its states the solver has "
+            "found.",
         )
     if len(mesh.operations) > 1:
         total = _unfolded(total, mesh.operations)
