@@ -73,9 +73,9 @@ def unsplit_levels(examined: Examined) -> Iterator[Remark]:
     """
     bundle = examined.bundle
     rows = bundle.coefficients
-    couples = rows is not None and rows[:, COLUMNS["spin_orbit"]].any()
-    couples = couples or any(plan.settings.train_spin_orbit for plan in examined.plans)
-    if not (bundle.settings.spin_orbit and couples):
+    is_zero = rows is None or not rows[:, COLUMNS["spin_orbit"]].any()
+    stays = not any(plan.settings.train_spin_orbit for plan in examined.plans)
+    if not bundle.settings.spin_orbit or (is_zero and stays):
         return
     for system in bundle.systems:
         reference, k_points = system.reference_energies, system.k_points
