@@ -250,6 +250,9 @@ def test_costs_of_trainings_and_chains_share_a_figure(tmp_path, drawn):
     (runs[0] / "final_training_cost.dat").write_bytes(b"# epoch cost\n0 1\n\xff\x00")
     with pytest.raises(ResultsError, match=r"fit.*damaged"):
         plot_costs(tmp_path / "y.svg", runs)
+    (runs[0] / "final_training_cost.dat").write_bytes(b"# epoch cost bands\n0 1 1\n1 0.")
+    with pytest.raises(ResultsError, match=r"damaged \(the number of columns [^;]*\)$"):
+        plot_costs(tmp_path / "y.svg", runs)
 
 
 # ---------------------------------------------------------------- hamiltonian

@@ -61,7 +61,8 @@ def write_density(targets: Targets, density: ChargeDensity) -> None:
     """
     with writing(targets.cube.parent):
         targets.cube.parent.mkdir(parents=True, exist_ok=True)
-    title = f"{spelled(density.bands)}, {density.n_electrons:g} electrons"
+    electrons = f"{density.n_electrons:g} electron{'' if density.n_electrons == 1.0 else 's'}"
+    title = f"{spelled(density.bands)}, {electrons}"
     write_cube(targets.cube, density.crystal, density.total, f"charge density (e/Bohr^3), {title}")
     write_arrays(targets.arrays, _arrays(density))
     if targets.plane is not None:
