@@ -272,8 +272,8 @@ def test_parts_add_up_to_the_whole(folder):
     assert_allclose(one.per_band[0], one.total, atol=1e-15)
     assert one.n_electrons == 1 and abs(one.integral - 1) < 1e-10
     # Gamma's threefold level holds bands 2 to 7.
-    assert any("cut a multiplet" in remark for remark in one.remarks)
-    assert not any("cut a multiplet" in remark for remark in whole.remarks)
+    assert any("multiplet is cut" in remark for remark in one.remarks)
+    assert not any("multiplet is cut" in remark for remark in whole.remarks)
 
 
 def test_the_mesh_by_hand_needs_the_weights_of_stars(folder, tmp_path):
@@ -390,6 +390,7 @@ def test_a_format_or_a_folder_that_cannot_be_is_refused_at_once(folder, tmp_path
     assert "legal: pdf, svg, png" in invoke(folder, tmp_path / "r", "--format", "gif").output
     (tmp_path / "file").write_text("")
     assert "is no folder" in invoke(folder, tmp_path / "file").output
+    assert "is the inputs folder" in invoke(folder, folder).output
     both = invoke(folder, tmp_path / "r", "--states", "x.npz", "--potential", "y")
     assert both.exit_code == 1 and "found both" in both.output
     assert not (tmp_path / "r").exists()

@@ -40,6 +40,7 @@ from deeppseudopot_jax.toolkit.doctor.checks import (
     units_of_energies,
     units_of_lengths,
     unknown_levels,
+    unsplit_levels,
     weights_of_systems,
 )
 from deeppseudopot_jax.toolkit.doctor.checks.units import nearest_neighbours
@@ -114,6 +115,40 @@ def test_spinors_away_from_points_of_time_reversal_need_no_pairs(tmp_path):
     assert "pairs" in found(pairs_of_bands, examined(tmp_path / "b", **changes))
     weightless = examined(tmp_path / "c", bandWeights_0="1 0 1 0", **changes)
     assert found(pairs_of_bands, weightless) == ""
+
+
+P_STATES = {
+    "kpoints_0": "0.5 0.5 0.5 1\n0 0 0 1\n",
+    "input_0": "nBands = 8\nmaxKE = 5\nidxVB = 7\n",
+    "bandWeights_0": "1\n" * 8,
+    "init_ZnParams": "20\n2\n2\n0.5\n0\n1\n0\n0\n0\n",
+}
+CONVENTIONAL = "scale = 10\ncell\n1 0 0\n0 1 0\n0 0 1\natoms\n" + "".join(
+    f"{symbol} {x + shift} {y + shift} {z + shift}\n"
+    for symbol, shift in (("Zn", 0.0), ("S", 0.25))
+    for x, y, z in ((0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "split", "changes", "warned"),
+    [
+        ("SObool = 1\n", 0.0, {}, True),
+        ("SObool = 1\n", 0.006, {}, False),  # diamond
+        ("", 0.0, {}, False),
+        ("SObool = 1\n", 0.0, {"system_0": CONVENTIONAL}, False),
+        ("SObool = 1\n", 0.0, {"init_ZnParams": GOOD["init_ZnParams"]}, False),
+        ("SObool = 1\ntrainSO = 1\n", 0.0, {"init_ZnParams": GOOD["init_ZnParams"]}, True),
+    ],
+)
+def test_p_states_that_spin_orbit_would_split(tmp_path, config, split, changes, warned):
+    upper = " ".join(["0"] * 4)
+    given = P_STATES | {
+        "NN_config": GOOD["NN_config"] + config,
+        "expBandStruct_0": f"0 -9 -9 -3 -3 -1 -1 -1 -1\n1 -12 -12 {-split} {-split} {upper}\n",
+    }
+    text = found(unsplit_levels, examined(tmp_path, **given | changes))
+    assert ("more than 4 bands are at 0 eV at k-point 1" in text) == warned == bool(text)
 
 
 MANY = {

@@ -132,8 +132,8 @@ def test_what_bands_cannot_be_drawn_of(tmp_path, drawn):
         ([whole], None, {"labels": ["a", "b"]}, "--label: found a, b"),
         ([whole], None, {"valence_band": 4}, "--valence-band: found 4; legal: 0 to 3"),
         ([whole], inputs, {"system": 1}, "--system: found 1; legal: 0 to 0"),
-        ([whole], inputs, {"valence_band": 1}, "says that itself"),
-        ([whole, reference(tmp_path)], inputs, {}, "says that itself"),
+        ([whole], inputs, {"valence_band": 1}, "--valence-band: found beside --inputs"),
+        ([whole, reference(tmp_path)], inputs, {}, "expBandStruct_0.par: found beside --inputs"),
         ([bands(tmp_path, "flat_BS_sys0.dat", lengths=np.ones(2))], None, {}, "are the same"),
     ]
     for files, bundle, options, told in refused:
@@ -250,6 +250,9 @@ def test_costs_of_trainings_and_chains_share_a_figure(tmp_path, drawn):
     (runs[0] / "final_training_cost.dat").write_bytes(b"# epoch cost\n0 1\n\xff\x00")
     with pytest.raises(ResultsError, match=r"fit.*damaged"):
         plot_costs(tmp_path / "y.svg", runs)
+    (runs[0] / "final_training_cost.dat").write_bytes(b"# epoch cost bands\n0 1 1\n1 0.")
+    with pytest.raises(ResultsError, match=r"damaged \(the number of columns [^;]*\)$"):
+        plot_costs(tmp_path / "y.svg", runs)
 
 
 # ---------------------------------------------------------------- hamiltonian
@@ -319,14 +322,22 @@ def test_figures_of_terms_and_costs_can_be_drawn(tmp_path):
     assert [axes.get_title() for axes in figure.axes[:3]] == [
         "|$T$|", r"|$V_\mathrm{loc}$|", "|$H$|"
     ]  # fmt: skip
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes[:3]] == [
+        [], ["all 0"], []
+    ]  # fmt: skip
     norms = {axes.images[0].norm.vmax for axes in figure.axes[:3]}
     assert norms == {1.0}
     figures.save(figure, tmp_path / "x.png")
     energies = {"k-point 0": {"T": np.ones(4), "sum": np.ones(4)}}
     figures.save(figures.term_energy_figure(energies), tmp_path / "y.svg")
-    histories = {"a": {"training": np.array([[0, 1.0], [1, 0.1]])}, "b": {}}
+    histories = {
+        "a": {"training": np.array([[0, 1.0], [1, 0.1]]), "validation": np.array([[1, 0.1]])},
+        "b": {},
+    }
     figure = figures.cost_comparison_figure(histories, "Epoch")
     assert figure.axes[0].get_yscale() == "log"
+    *_, training, validation = figure.legends[0].get_lines()
+    assert (training.get_marker(), validation.get_marker()) == ("None", "o")
     figures.save(figure, tmp_path / "z.svg")
     nothing = {"k-point 0": {"T": np.zeros((2, 2)), "sum": np.zeros((2, 2))}}
     figures.save(figures.term_matrix_figure(nothing, (0, 2), (0, 2)), tmp_path / "0.png")

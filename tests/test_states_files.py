@@ -31,6 +31,8 @@ from deeppseudopot_jax.run.workflows import evaluate
 from deeppseudopot_jax.toolkit.density import Choice, KPoints, charge_density
 
 EV = 27.2114
+N_WAVES = 27
+"""Of the bundle of zinc sulphide."""
 
 
 def saved(folder, results, **changes):
@@ -202,6 +204,11 @@ def changed(path, target, **changes):
         ({"lattice": np.eye(3)}, "lattice: found others than in system_0.par"),
         ({"positions": np.zeros((2, 3))}, "positions: found others"),
         ({"energies": np.zeros((3, 5), object)}, "damaged|allow_pickle"),
+        ({"integers": np.zeros((N_WAVES, 3), int)}, f"found {N_WAVES} waves, 1 different ones"),
+        (
+            {"integers": np.zeros((3, N_WAVES, 3), int), "mask": np.zeros((3, N_WAVES), bool)},
+            "integers of set 0: found 0 waves",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(whole, tmp_path, changes, message):

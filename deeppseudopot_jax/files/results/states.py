@@ -206,6 +206,8 @@ def _understood(
     if size < least:
         raise InputError(f"{path}: coefficients: found {size} bytes; legal: {least} at least")
     integers = arrays["integers"].reshape(-1, n_waves, 3)
+    mask = arrays["mask"] if own else np.ones(integers.shape[:2], bool)
+    _check_waves(path, integers, mask)
     sets = StateSets(
         Crystal(
             arrays["lattice"].astype(float),
@@ -215,11 +217,23 @@ def _understood(
         arrays["k_points"].astype(float),
         arrays["k_weights"].astype(float),
         integers,
-        arrays["mask"] if own else np.ones(integers.shape[:2], bool),
+        mask,
         n_bands,
         n_spin == 2,
     )
     return SavedStates(path, sets, arrays["energies"].astype(float))
+
+
+def _check_waves(path: Path, integers: np.ndarray, mask: np.ndarray) -> None:
+    """Every k-point has waves, and each of them once: a density adds up what is at one place."""
+    for number, (of_set, inside) in enumerate(zip(integers, mask, strict=True)):
+        n_waves = int(inside.sum())
+        n_different = len(np.unique(of_set[inside], axis=0))
+        if not n_waves or n_different < n_waves:
+            raise InputError(
+                f"{path}: integers of set {number}: found {n_waves} waves, {n_different} different "
+                "ones; legal: one at least, and none twice"
+            )
 
 
 def _member(name: str) -> zipfile.ZipInfo:

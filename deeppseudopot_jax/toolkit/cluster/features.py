@@ -52,9 +52,11 @@ def features_of(potentials: Sequence[Fitted], q_max: float | None = None) -> Fea
         q_max: the largest q that counts, in Bohr^-1; the whole common range where None.
 
     Raises:
-        InputError: if the tables have no common range up to `q_max`, or all potentials are the
-            same.
+        InputError: if there is one potential only, the tables have no common range up to `q_max`,
+            or all potentials are the same.
     """
+    if len(potentials) < 2:
+        raise InputError("found 1 potential; legal: several, to find families among them")
     q = _common_grid(potentials, q_max)
     species = tuple(sorted(potentials[0].table.species))
     v_q = np.stack([_on_grid(potential, q, species) for potential in potentials])

@@ -97,7 +97,9 @@ def density_command(
 ) -> None:
     """Charge density of the occupied or of chosen bands: cube file, arrays, figures."""
     with errors_told(), computing(no_cache):
-        targets = targets_in(results, system, plane is not None, line is not None, image, overwrite)
+        targets = targets_in(
+            inputs, results, system, plane is not None, line is not None, image, overwrite
+        )
         needed("ase.io.cube", "writing a cube file", "ASE", "bundles")
         choice = Choice(
             system=system,

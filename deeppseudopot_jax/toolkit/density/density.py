@@ -102,7 +102,7 @@ class ChargeDensity:
 
 def charge_density(
     inputs: Path | str,
-    choice: Choice = Choice(),  # noqa: B008: it is frozen
+    choice: Choice = Choice(),
     potential: Path | str | None = None,
     states: Path | str | None = None,
 ) -> ChargeDensity:
@@ -239,8 +239,9 @@ def _summed(
     if cut:
         remarks = (
             *remarks,
-            f"The {spelled(bands)} cut a multiplet at {len(cut)} k-points (the first is {cut[0]}): "
-            "there the density depends on which of its states the solver has found.",
+            f"A multiplet is cut by {spelled(bands)} at {len(cut)} of {len(energies)} k-points "
+            f"(the first is {cut[0]}): there the density depends on which of its states the solver "
+            "has found.",
         )
     if len(mesh.operations) > 1:
         total = _unfolded(total, mesh.operations)

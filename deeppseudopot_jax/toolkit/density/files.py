@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deeppseudopot_jax.errors import InputError
-from deeppseudopot_jax.files.atomic import atomic_path
+from deeppseudopot_jax.files.atomic import ResultsFolder, atomic_path
 from deeppseudopot_jax.files.disk import writing
 from deeppseudopot_jax.files.results.painter import Drawing, Here
 from deeppseudopot_jax.files.results.tables import write_arrays
@@ -29,12 +29,13 @@ class Targets(NamedTuple):
 
 
 def targets_in(
-    folder: Path, system: int, plane: bool, line: bool, image: str, overwrite: bool
+    inputs: Path, folder: Path, system: int, plane: bool, line: bool, image: str, overwrite: bool
 ) -> Targets:
     """The names of the files, once none of them is there or may be replaced.
 
     Raises:
-        ResultsError: naming a file that is there.
+        ResultsError: naming a file that is there, or if `folder` is that of the inputs or cannot be
+            written to.
         InputError: if no figure has that format.
     """
     if image not in FORMATS:
@@ -47,6 +48,7 @@ def targets_in(
         folder / f"{stem}_line.{image}" if line else None,
     )
     refuse_existing([path for path in targets if path is not None], overwrite)
+    ResultsFolder(folder, inputs, overwrite=True)  # what is in it has been looked at
     return targets
 
 
@@ -59,7 +61,8 @@ def write_density(targets: Targets, density: ChargeDensity) -> None:
     """
     with writing(targets.cube.parent):
         targets.cube.parent.mkdir(parents=True, exist_ok=True)
-    title = f"{spelled(density.bands)}, {density.n_electrons:g} electrons"
+    electrons = f"{density.n_electrons:g} electron{'' if density.n_electrons == 1.0 else 's'}"
+    title = f"{spelled(density.bands)}, {electrons}"
     write_cube(targets.cube, density.crystal, density.total, f"charge density (e/Bohr^3), {title}")
     write_arrays(targets.arrays, _arrays(density))
     if targets.plane is not None:

@@ -83,7 +83,7 @@ def plot_bands(
     if inputs is not None:
         if references or valence_band is not None:
             what = "--valence-band" if not references else str(references[0].path)
-            raise InputError(f"{what}: the bundle {inputs} says that itself")
+            raise InputError(f"{what}: found beside --inputs; legal: one of them ({inputs} has it)")
         plot = _of_system(_system(inputs, system), dict(zip(names, found, strict=True)))
     else:
         curves = dict(zip(names, found, strict=True))

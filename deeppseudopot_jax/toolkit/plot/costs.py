@@ -68,7 +68,8 @@ def _found(folder: Path) -> list[_Part]:
     try:
         found = [part for part in _parts(folder) if part.histories]
     except (ValueError, OSError, IndexError) as error:
-        raise ResultsError(f"{folder}: a table of costs is damaged ({error})") from error
+        cause = str(error).partition(";")[0]  # behind it NumPy advises programmers
+        raise ResultsError(f"{folder}: a table of costs is damaged ({cause})") from error
     if not found:
         legal = ", ".join(f"{name}.dat" for name in (*_TRAINING, "final_mc_cost"))
         raise ResultsError(f"{folder} has no costs of a run; legal: a folder with {legal}")

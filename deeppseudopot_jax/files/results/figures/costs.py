@@ -77,13 +77,19 @@ def cost_comparison_figure(
             axes.plot(*rows.T, color=colors[run], linestyle=dashes[kind], **_marked(rows))
     _frame(axes, [rows for found in runs.values() for rows in found.values()], x_label, y_label)
     handles = [Line2D([], [], color=color, label=run) for run, color in colors.items()]
-    handles += [Line2D([], [], color="0.4", linestyle=d, label=k) for k, d in dashes.items()]
+    for kind, dash in dashes.items():
+        is_point = all(len(found[kind]) == 1 for found in runs.values() if kind in found)
+        style = _marked(np.zeros((1, 2))) | {"linestyle": ""} if is_point else {"linestyle": dash}
+        handles.append(Line2D([], [], color="0.4", label=kind, **style))
     names = max((len(name) for name in (*runs, *kinds)), default=1)
     legend_above(figure, handles, per_inch=_LETTERS_PER_INCH / (names + _SAMPLE))
     return figure
 
 
 def _marked(rows: History) -> dict:
+    """Markers for a history; a single point is a ring, which hides no point of another one."""
+    if len(rows) == 1:
+        return {"marker": "o", "ms": 6.0, "markerfacecolor": "none"}
     return {"marker": "o" if len(rows) <= _FEW else "", "ms": 2.5}
 
 

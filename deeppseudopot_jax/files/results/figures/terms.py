@@ -66,6 +66,8 @@ def term_matrix_figure(
                 sizes, norm=scale, cmap=colors, extent=extent, interpolation="nearest",
                 aspect="equal" if _LOWEST <= shape <= _HIGHEST else "auto",
             )  # fmt: skip
+            if not sizes.count():
+                axes.text(0.5, 0.5, "all 0", transform=axes.transAxes, ha="center", va="center")
             axes.tick_params(which="both", top=False, right=False, direction="out")
             axes.minorticks_off()
             for axis in (axes.xaxis, axes.yaxis):

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from deeppseudopot_jax.parameters import COLUMNS
+from deeppseudopot_jax.space_group import space_group
 from deeppseudopot_jax.toolkit.doctor.examined import Examined, counting_levels
 from deeppseudopot_jax.toolkit.doctor.remarks import Remark
 from deeppseudopot_jax.toolkit.new.elements import valence_electrons
@@ -13,6 +15,10 @@ _EQUAL = 0.01
 """eV: levels of one pair differ by no more than the decimals of files."""
 _ON_A_LATTICE = 1e-4
 """Fractions of the reciprocal vectors."""
+_MOST_AT_GAMMA = 4
+"""Bands of a level with spin-orbit: the largest double-valued representation of any point group."""
+_UNSPLIT = 5e-4
+"""eV: less than the splitting of diamond, which is 6 meV."""
 
 
 def pairs_of_bands(examined: Examined) -> Iterator[Remark]:
@@ -57,6 +63,45 @@ def pairs_of_bands(examined: Examined) -> Iterator[Remark]:
                 "list every level twice, also in bandWeights, nBands, idxVB and idxCB; or fit with "
                 "SObool = 1 where the energies have spin-orbit",
             )
+
+
+def unsplit_levels(examined: Examined) -> Iterator[Remark]:
+    """With spin-orbit no level at Gamma holds more than four bands; without, p states are six.
+
+    In a cell of several primitive ones levels of other k-points meet there, so that nothing
+    follows. A model whose spin-orbit coupling is and stays 0 may have such a reference.
+    """
+    bundle = examined.bundle
+    rows = bundle.coefficients
+    is_zero = rows is None or not rows[:, COLUMNS["spin_orbit"]].any()
+    stays = not any(plan.settings.train_spin_orbit for plan in examined.plans)
+    if not bundle.settings.spin_orbit or (is_zero and stays):
+        return
+    for system in bundle.systems:
+        reference, k_points = system.reference_energies, system.k_points
+        at_gamma = np.abs(k_points - np.round(k_points)).max(axis=1) < _ON_A_LATTICE
+        if reference is None or not at_gamma.any() or not _is_primitive(system):
+            continue
+        k = int(np.argmax(at_gamma))
+        levels = np.sort(reference[k][counting_levels(system)])
+        widths = levels[_MOST_AT_GAMMA:] - levels[:-_MOST_AT_GAMMA]
+        if not len(widths) or widths.min() > _UNSPLIT:
+            continue
+        energy = levels[int(np.argmin(widths))] + 0.0  # not -0
+        yield Remark(
+            "unsplit levels",
+            "warning",
+            f"expBandStruct_{system.index}.par: more than {_MOST_AT_GAMMA} bands are at "
+            f"{energy:.4g} eV at k-point {k} (Γ), where spin-orbit coupling splits such a level",
+            "take energies of a calculation with spin-orbit, or SObool = 0 for those of one "
+            "without, every level listed twice",
+        )
+
+
+def _is_primitive(system: SystemInput) -> bool:
+    crystal = system.crystal
+    found = space_group(crystal.lattice, crystal.fractional_positions, crystal.symbols)
+    return int((found.rotations == np.eye(3, dtype=int)).all(axis=(1, 2)).sum()) == 1
 
 
 def band_edges(examined: Examined) -> Iterator[Remark]:
