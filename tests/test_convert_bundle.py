@@ -111,6 +111,19 @@ def test_columns_count_with_spin_and_edges_follow_what_is_dropped(tmp_path):
     assert made.edges.valence_band == 7
 
 
+def test_levels_between_others_can_be_dropped():
+    """As the 3d levels of ZnSe, between the s band and the p bands."""
+    bare = source().energies
+    d_levels = np.full((9, 2), -6.0)
+    with_d = source(n_electrons=12.0, energies=np.hstack([bare[:, :1], d_levels, bare[:, 1:]]))
+    made = converted(with_d, ConversionOptions(drop=(1, 3), bands=6, shift=0.0))
+    assert_array_equal(made.energies, np.repeat(bare[:, :6], 2, axis=1))
+    assert made.edges.valence_band == 7 and not made.to_check
+    assert made.done[0].startswith("levels 0, 3 to 7 (from 0)")
+    (told, _) = converted(with_d, ConversionOptions(drop=(1, 2), shift=0.0)).to_check
+    assert "between the levels 1 and 2 at 9 k-points" in told
+
+
 def test_missing_levels_are_columns_of_zeros_without_weight(tmp_path):
     upper = source(energies=source().energies[:, 2:], first_band=2)
     made = converted(upper, ConversionOptions(drop_lowest=1, shift=0.0))
@@ -174,6 +187,8 @@ def test_a_mesh_keeps_its_weights(tmp_path):
         ({"bands": 9}, "--bands 9: legal are 1 to 8"),
         ({"drop_lowest": 8}, "--drop-lowest 8: the source has the levels 0 to 7"),
         ({"drop_lowest": 6, "bands": 3}, "--bands 3: legal are 1 to 2"),
+        ({"drop_lowest": 3, "drop": (2, 4)}, "--drop 2:4: legal are FIRST:END with FIRST from 3"),
+        ({"drop": (4, 9)}, "--drop 4:9: the source has the levels 0 to 7"),
         ({"drop_lowest": -1}, "--drop-lowest -1: legal are"),
         ({"every": 0}, "--every 0: legal are whole numbers from 1"),
         ({"shift": 1.0, "valence_top": 0.0}, "give one"),

@@ -85,6 +85,17 @@ def test_printed_output_and_xml_agree(spin):
         assert "0.0001 eV" in printed.remarks[0] and "digits of the output" in printed.remarks[1]
 
 
+def test_weights_that_differ_make_no_mesh_of_a_path(tmp_path):
+    """Rows of kpoints_X.par may be the K_POINTS of pw.x: their weights are those of a fit."""
+    pytest.importorskip("ase")
+    text = (DATA / "si.bands.out").read_text().replace("wk =   0.1818182", "wk =   0.5454545", 1)
+    weighted = tmp_path / "si.bands.out"
+    weighted.write_text(text)
+    assert read_espresso(weighted).mesh_weights is None
+    weighted.write_text(text + "     highest occupied level (ev):     6.2\n")  # nscf
+    assert read_espresso(weighted).mesh_weights is not None
+
+
 def test_a_spin_is_chosen_never_guessed():
     up, down = (read_espresso(DATA / "lsda.xml", spin) for spin in ("up", "down"))
     assert up.n_electrons == pytest.approx(2.0) and down.n_electrons == 0.0

@@ -61,6 +61,7 @@ ZUNGER = "PPmodel = ZeroFunction\nnSystem = 1\n"
 SYSTEM = bundle_samples.GOOD["system_0.par"]
 GOOD = {
     "NN_config": ZUNGER + FIT,
+    "input_0": "nBands = 4\nmaxKE = 5\n",
     "expBandStruct_0": "0.0 -9 -9 2 2\n0.5 -8 -8 3 3\n",  # every level twice
     "init_ZnParams": "20\n2\n2\n0.5\n",
     "init_SParams": "30\n3\n2\n0.5\n",
@@ -167,6 +168,7 @@ MANY = {
         ((7, 8), []),
         ((3, 4), ["8 s and p electrons fill 8 bands, but idxVB = 3 is that of 4"]),
         ((8, 9), ["first band of a level", "are the same level", "bands 0 to 7, but idxVB = 8"]),
+        ((5, 6), ["8 s and p electrons fill bands 0 to 7, but idxVB = 5"]),
         ((7, 9), ["idxCB = 9 is not the band above idxVB = 7"]),
     ],
 )
@@ -339,7 +341,8 @@ def test_another_zero_of_energy(tmp_path, shift, wrong):
 
 def test_a_reference_whose_valence_maximum_is_at_0_is_told(tmp_path):
     rows = "0 -1 -1 10 10\n0.5 0 0 11 11\n"
-    given = replace(examined(tmp_path, expBandStruct_0=rows), start=(START,))
+    edges = "nBands = 4\nmaxKE = 5\nidxVB = 1\nidxCB = 2\n"
+    given = replace(examined(tmp_path, expBandStruct_0=rows, input_0=edges), start=(START,))
     assert "its valence band maximum is at 0" in found(other_zero_of_energy, given)
 
 

@@ -258,7 +258,8 @@ def test_a_report_that_cannot_be_made_is_a_line_of_the_log(tmp_path, monkeypatch
 def test_the_command_makes_it(tmp_path, monkeypatch):
     inputs, results = samples.inputs(tmp_path / "inputs"), samples.trained(tmp_path / "results")
     monkeypatch.setattr(running, "Beside", Here)
-    assert CliRunner().invoke(app, ["report", str(inputs), str(results)]).exit_code == 0
+    told = CliRunner().invoke(app, ["report", str(inputs), str(results)])
+    assert told.exit_code == 0 and told.stdout == f"{results / 'report.html'}\n"
     assert (results / "report.html").exists()
 
 

@@ -110,4 +110,4 @@ def eval_command(
 def report_command(inputs: Inputs, results: Filled) -> None:
     """Make report.html of a finished or interrupted run, or of an evaluation, again."""
     with errors_told(results), computing():
-        report_again(inputs, results, Beside())
+        print(*report_again(inputs, results, Beside()), sep="\n")

@@ -11,6 +11,7 @@ from deeppseudopot_jax.toolkit.convert.command_berkeley_gw import BGW_EXAMPLE, b
 from deeppseudopot_jax.toolkit.convert.command_options import (
     Bands,
     BundleFolder,
+    Drop,
     DropLowest,
     Every,
     MissingLowest,
@@ -18,6 +19,7 @@ from deeppseudopot_jax.toolkit.convert.command_options import (
     ScissorAbove,
     Shift,
     ValenceTop,
+    level_range,
 )
 from deeppseudopot_jax.toolkit.convert.espresso import read_espresso
 from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
@@ -55,6 +57,7 @@ def qe_command(
     input_file: EspressoInput = None,
     spin: SpinOption = None,
     drop_lowest: DropLowest = 0,
+    drop: Drop = None,
     bands: Bands = None,
     missing_lowest: MissingLowest = None,
     every: Every = 1,
@@ -67,6 +70,14 @@ def qe_command(
     """Bands of pw.x (Quantum ESPRESSO) as a bundle that run takes as it is."""
     with errors_told():
         options = ConversionOptions(
-            drop_lowest, bands, missing_lowest, every, scissor, scissor_above, valence_top, shift
+            drop_lowest,
+            bands,
+            missing_lowest,
+            every,
+            scissor,
+            scissor_above,
+            valence_top,
+            shift,
+            level_range(drop),
         )
         print(write_bundle(read_espresso(source, spin, input_file), bundle, options, overwrite))

@@ -11,6 +11,7 @@ from deeppseudopot_jax.toolkit.convert.bundle import write_bundle
 from deeppseudopot_jax.toolkit.convert.command_options import (
     Bands,
     BundleFolder,
+    Drop,
     DropLowest,
     Every,
     MissingLowest,
@@ -18,6 +19,7 @@ from deeppseudopot_jax.toolkit.convert.command_options import (
     ScissorAbove,
     Shift,
     ValenceTop,
+    level_range,
 )
 from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
 from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
@@ -58,8 +60,8 @@ Electrons = Annotated[
     float | None,
     typer.Option(
         metavar="N",
-        help="Electrons per cell, with semicore ones; twice those of --spin. [default: those of "
-        "the XML file, or of outer s and p shells]",
+        help="Electrons per cell, with semicore ones; twice those of --spin. Without it those of "
+        "the XML file, or of outer s and p shells.",
     ),
 ]
 PathInput = Annotated[
@@ -82,6 +84,7 @@ def bgw_command(
     electrons: Electrons = None,
     path_input: PathInput = None,
     drop_lowest: DropLowest = 0,
+    drop: Drop = None,
     bands: Bands = None,
     missing_lowest: MissingLowest = None,
     every: Every = 1,
@@ -94,7 +97,15 @@ def bgw_command(
     """Bands of BerkeleyGW as a bundle that run takes as it is."""
     with errors_told():
         options = ConversionOptions(
-            drop_lowest, bands, missing_lowest, every, scissor, scissor_above, valence_top, shift
+            drop_lowest,
+            bands,
+            missing_lowest,
+            every,
+            scissor,
+            scissor_above,
+            valence_top,
+            shift,
+            level_range(drop),
         )
         found = read_berkeley_gw(source, structure, energies, spin, spinor, electrons, path_input)
         print(write_bundle(found, bundle, options, overwrite))

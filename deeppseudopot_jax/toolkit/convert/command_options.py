@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.toolkit.convert.options import VALENCE_TOP
 
 BundleFolder = Annotated[
@@ -12,6 +13,13 @@ BundleFolder = Annotated[
 ]
 DropLowest = Annotated[
     int, typer.Option(metavar="N", help="Leave the N lowest levels of the calculation out.")
+]
+Drop = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FIRST:END",
+        help="Leave these filled levels out too, from 0 without END: d levels between s and p.",
+    ),
 ]
 Bands = Annotated[
     int | None,
@@ -47,3 +55,18 @@ Shift = Annotated[
         metavar="EV", help="Add this to the source's energies instead; 0 keeps its zero of energy."
     ),
 ]
+
+
+def level_range(text: str | None) -> tuple[int, int] | None:
+    """First level and end of what --drop says.
+
+    Raises:
+        InputError: if these are not two whole numbers.
+    """
+    if text is None:
+        return None
+    try:
+        first, end = map(int, text.split(":"))
+    except ValueError:
+        raise InputError(f"--drop {text}: legal is FIRST:END, such as 5:10") from None
+    return first, end

@@ -55,7 +55,7 @@ def converted(source: SourceBands, options: ConversionOptions) -> Conversion:
     levels = source.energies[rows][:, window.taken]
     n_missing = copies * window.n_missing
     bands = np.repeat(levels, copies, axis=1)
-    electrons = electrons_left(source, options.drop_lowest)
+    electrons = electrons_left(source, options.n_dropped)
     raised, scissor = _raised(bands, find_edges(bands, n_missing, electrons)[0], n_missing, options)
     edges, why_none = find_edges(raised, n_missing, electrons)
     shift, zero = _shift(edges, options)
@@ -69,13 +69,15 @@ def converted(source: SourceBands, options: ConversionOptions) -> Conversion:
         (
             *source.remarks,
             *window.to_check(source, rows),
-            *_semicore(source, electrons, options.drop_lowest),
+            *_semicore(source, electrons, options),
             *why_none,
         ),
     )
 
 
-def _semicore(source: SourceBands, electrons: float | None, n_dropped: int) -> list[str]:
+def _semicore(
+    source: SourceBands, electrons: float | None, options: ConversionOptions
+) -> list[str]:
     """Where more electrons are left than those of outer s and p shells, or fewer."""
     numbers = [valence_electrons(symbol) for symbol in source.crystal.symbols]
     known = [number for number in numbers if number is not None]
@@ -88,7 +90,8 @@ def _semicore(source: SourceBands, electrons: float | None, n_dropped: int) -> l
     return [
         f"{electrons:g} electrons are left, {sum(known)} of them in outer s and p shells: the "
         f"others fill {n_levels:g} levels, which the model has not; if they are the lowest, leave "
-        f"them out with --drop-lowest {n_dropped + n_levels:g}"
+        f"them out with --drop-lowest {options.drop_lowest + n_levels:g}, those between others "
+        "with --drop"
     ]
 
 
@@ -153,14 +156,12 @@ def _counted(
     source: SourceBands, window: Window, rows: np.ndarray, options: ConversionOptions
 ) -> list[str]:
     """Which levels and k-points went into the bundle."""
-    n_levels, n_k = len(source.energies[0][window.taken]), len(source.k_points)
-    first = window.first_of_calculation
     told = [
-        f"levels {first} to {first + n_levels - 1} (from 0) of the calculation, "
+        f"levels {window} (from 0) of the calculation, "
         + ("spinors, a column each" if source.is_spinor else "two columns each, for spin")
     ]
     if window.n_missing:
         told.append(f"the {window.n_missing} levels below are missing: columns of 0 without weight")
     if options.every > 1:
-        told.append(f"{len(rows)} of {n_k} k-points (--every {options.every})")
+        told.append(f"{len(rows)} of {len(source.k_points)} k-points (--every {options.every})")
     return told

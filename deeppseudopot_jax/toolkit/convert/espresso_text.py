@@ -75,10 +75,16 @@ def read_output(
         energies=np.sort(np.array(levels), axis=1),
         is_spinor=_SPINORS.search(text) is not None,
         n_electrons=_electrons(text, spin),
-        mesh_weights=None if np.allclose(weights, weights[0]) else weights,
+        mesh_weights=None if _is_path(text) or np.allclose(weights, weights[0]) else weights,
         file=str(path),
         remarks=tuple(remarks),
     )
+
+
+def _is_path(text: str) -> bool:
+    """Whether this is calculation = 'bands', which unlike 'nscf' looks for no highest level."""
+    is_band_structure = "End of band structure calculation" in text
+    return is_band_structure and not re.search(r"highest occupied|the Fermi energy", text)
 
 
 def _check_finished(path: Path, text: str) -> None:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Bool, Int
+
 from deeppseudopot_jax.errors import InputError
 
 VALENCE_TOP = -5.5
@@ -25,6 +28,8 @@ class ConversionOptions:
         scissor_above: the levels above this energy of the source (eV) are raised instead.
         valence_top: eV, where to put the highest valence level of the bundle.
         shift: eV, added to the energies of the source instead of that; 0 keeps its zero.
+        drop: first level and end (without it) of filled ones that are left out above `drop_lowest`,
+            such as d levels between s and p bands; counted from 0 in the calculation.
     """
 
     drop_lowest: int = 0
@@ -35,6 +40,7 @@ class ConversionOptions:
     scissor_above: float | None = None
     valence_top: float | None = None
     shift: float | None = None
+    drop: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing.
@@ -46,10 +52,25 @@ class ConversionOptions:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"{_option(name)} {value}: legal are whole numbers from {least}")
+        if self.drop is not None and not self.drop_lowest <= self.drop[0] < self.drop[1]:
+            raise InputError(
+                f"--drop {self.drop[0]}:{self.drop[1]}: legal are FIRST:END with FIRST from "
+                f"{self.drop_lowest} (--drop-lowest) on and END above it"
+            )
         if self.shift is not None and self.valence_top is not None:
             raise InputError("--shift and --valence-top both set the zero of energy: give one")
         if self.scissor_above is not None and self.scissor == 0.0:
             raise InputError("--scissor-above says where --scissor begins: give both")
+
+    @property
+    def n_dropped(self) -> int:
+        """How many levels are left out below the bundle's and between them."""
+        return self.drop_lowest + (0 if self.drop is None else self.drop[1] - self.drop[0])
+
+    def is_dropped_between(self, numbers: Int[np.ndarray, " level"]) -> Bool[np.ndarray, " level"]:
+        """Which of these levels, counted from 0 in the calculation, `drop` leaves out."""
+        first, end = self.drop or (0, 0)
+        return (first <= numbers) & (numbers < end)
 
 
 def _option(name: str) -> str:

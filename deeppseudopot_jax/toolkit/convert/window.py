@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
@@ -14,27 +15,36 @@ _ONE_MULTIPLET = 0.001
 
 @dataclass(frozen=True)
 class Window:
-    """The columns of the source that are taken, and how many levels are missing below them.
+    """The levels of the source that are taken, and how many are missing below them.
 
-    `first_of_calculation` is the number of the first taken level in the calculation, from 0.
+    Attributes:
+        taken: their columns in the source, ascending.
+        n_missing: levels of the bundle below them that the source lacks.
+        first_of_source: number of the source's first column in the calculation, from 0.
     """
 
-    taken: slice
+    taken: Int[np.ndarray, " level"]
     n_missing: int
-    first_of_calculation: int
+    first_of_source: int
+
+    def __str__(self) -> str:
+        """Numbers of the taken levels in the calculation, from 0: "4, 10 to 17"."""
+        numbers = self.first_of_source + self.taken
+        runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+        return ", ".join(f"{r[0]}" + (f" to {r[-1]}" if len(r) > 1 else "") for r in runs)
 
     def to_check(self, source: SourceBands, rows: np.ndarray) -> list[str]:
         """Where an end of the window parts levels that belong together."""
         energies = source.energies[rows]
-        told = []
-        for where, column in (("lowest", self.taken.start), ("highest", self.taken.stop)):
-            if not 0 < column < energies.shape[1]:
-                continue
+        is_taken = np.isin(np.arange(energies.shape[1]), self.taken)
+        told, first = [], self.first_of_source
+        for column in np.flatnonzero(np.diff(is_taken)) + 1:
             distances = energies[:, column] - energies[:, column - 1]
             cut = np.flatnonzero(distances < _ONE_MULTIPLET)
             if len(cut):
                 told.append(
-                    f"the window cuts a multiplet at its {where} level at {len(cut)} k-points "
+                    f"the window cuts a multiplet between the levels {first + column - 1} and "
+                    f"{first + column} at {len(cut)} k-points "
                     f"(first: {source.k_points[rows[cut[0]]].round(4).tolist()})"
                 )
         return told
@@ -53,19 +63,20 @@ def window_of(source: SourceBands, options: ConversionOptions) -> Window:
             "missing below"
         )
     n_levels = source.energies.shape[1]
-    start = max(options.drop_lowest - lowest, 0)
+    numbers = lowest + np.arange(n_levels)
     n_missing = max(lowest - options.drop_lowest, 0)
-    if start >= n_levels:
-        raise InputError(
-            f"--drop-lowest {options.drop_lowest}: the source has the levels {lowest} to "
-            f"{lowest + n_levels - 1} (from 0), of which none is left"
-        )
-    most = n_missing + n_levels - start
+    left = np.flatnonzero((numbers >= options.drop_lowest) & ~options.is_dropped_between(numbers))
+    levels = f"the source has the levels {lowest} to {numbers[-1]} (from 0)"
+    if options.drop is not None and not lowest <= options.drop[0] < options.drop[1] <= numbers[-1]:
+        raise InputError(f"--drop {options.drop[0]}:{options.drop[1]}: {levels}")
+    if not len(left):
+        raise InputError(f"--drop-lowest {options.drop_lowest}: {levels}, of which none is left")
+    most = n_missing + len(left)
     n_bands = most if options.bands is None else options.bands
     if not n_missing < n_bands <= most:
         raise InputError(
             f"--bands {n_bands}: legal are {n_missing + 1} to {most}, as the source has "
-            f"{n_levels} levels, of which {start} are dropped and below which {n_missing} are "
-            "missing"
+            f"{n_levels} levels, of which {n_levels - len(left)} are dropped and below which "
+            f"{n_missing} are missing"
         )
-    return Window(slice(start, start + n_bands - n_missing), n_missing, lowest + start)
+    return Window(left[: n_bands - n_missing], n_missing, lowest)

@@ -33,7 +33,11 @@ States = Annotated[
 ]
 GridOption = Annotated[
     tuple[int, int, int] | None,
-    typer.Option("--grid", metavar="N1 N2 N3", help="Points along the lattice vectors."),
+    typer.Option(
+        "--grid",
+        metavar="N1 N2 N3",
+        help="Points along the lattice vectors, else as few as are exact.",
+    ),
 ]
 Mesh = Annotated[
     tuple[int, int, int] | None,

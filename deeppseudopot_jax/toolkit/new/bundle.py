@@ -75,7 +75,7 @@ def still_to_do(structure: Structure) -> list[str]:
     if structure.n_primitive > 1:
         found.append(
             f"the cell holds {structure.n_primitive} primitive cells: energies of this cell are "
-            "needed, and a primitive one is fitted faster"
+            "needed, and a primitive one is fitted faster (deeppseudopot primitive)"
         )
     return found
 

@@ -35,13 +35,18 @@ def at_the_end(session: Session) -> None:
         )
 
 
-def report_again(inputs: Path | str, results: Path | str, painter: Painter | None = None) -> None:
+def report_again(
+    inputs: Path | str, results: Path | str, painter: Painter | None = None
+) -> list[Path]:
     """report.html of a folder that a run has filled, also of one that was interrupted or goes on.
 
     Args:
         inputs: folder with the bundle.
         results: folder of a run of it, or of an evaluation; of all its stages.
         painter: who draws the figures.
+
+    Returns:
+        The reports, one of every stage.
 
     Raises:
         BundleError: listing everything wrong with the inputs.
@@ -58,10 +63,12 @@ def report_again(inputs: Path | str, results: Path | str, painter: Painter | Non
     filled = [(bundle, folder)]
     if not evaluated:
         filled = [(stage.plan.bundle, stage.folder) for stage in stages_of(bundle, folder)]
+    written = []
     try:
         for of_stage, where in filled:
             if evaluated or (where.path / "run.log").is_file():
                 write_report(of_stage, where.path / FILE, evaluated, painter)
+                written.append(where.path / FILE)
     except (ValueError, KeyError, OSError) as error:
         raise ResultsError(
             f"the files in {folder.path} do not make a report ({error}): legal are those of a run "
@@ -69,6 +76,7 @@ def report_again(inputs: Path | str, results: Path | str, painter: Painter | Non
         ) from error
     finally:
         painter.close()
+    return written
 
 
 def write_report(bundle: Bundle, path: Path, evaluated: bool, painter: Painter) -> None:

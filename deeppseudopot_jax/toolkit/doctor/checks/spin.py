@@ -141,5 +141,10 @@ def _wrong_edges(system: SystemInput, n_per_level: int) -> Iterator[str]:
     n = sum(known)
     if valence + 1 == n // 2:
         yield f"{n} s and p electrons fill {n} bands, but idxVB = {valence} is that of {n // 2}"
+    elif valence + 1 < n:
+        yield (
+            f"{n} s and p electrons fill bands 0 to {n - 1}, but idxVB = {valence}: are deep ones "
+            "missing?"
+        )
     elif valence == n:
         yield f"{n} s and p electrons fill bands 0 to {n - 1}, but idxVB = {valence}, as if from 1"
