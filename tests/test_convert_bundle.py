@@ -186,6 +186,25 @@ def test_what_cannot_be_is_refused(options, message):
         converted(source(), ConversionOptions(**options))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"energies": source().energies * 1e6}, r"levels \(eV\): found -"),
+        ({"k_points": K_POINTS * np.nan}, "k-points .*found nan"),
+        ({"n_electrons": 1e20}, r"bands\.out: electrons: found 1e\+20"),
+        ({"mesh_weights": np.zeros(9)}, "their sum: found 0"),
+        ({"mesh_weights": -np.ones(9)}, "weights of k-points: found -1"),
+        ({"crystal": replace(CRYSTAL, lattice=FCC * 1e-3)}, "the crystal: bad length"),
+        ({"crystal": replace(CRYSTAL, lattice=FCC * np.nan)}, "the crystal: not a number"),
+        ({"crystal": replace(CRYSTAL, fractional_positions=np.zeros((2, 3)))}, "too close"),
+    ],
+)
+def test_numbers_that_no_bundle_can_hold_are_refused(changes, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        write_bundle(source(file="bands.out", **changes), tmp_path / "new", ConversionOptions())
+    assert not (tmp_path / "new").exists()
+
+
 def test_doubled_tables_are_told_from_undoubled_ones():
     with pytest.raises(InputError, match="doubled for spin already"):
         converted(replace(spinors(), is_spinor=False), ConversionOptions())

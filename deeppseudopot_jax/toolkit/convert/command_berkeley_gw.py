@@ -19,7 +19,7 @@ from deeppseudopot_jax.toolkit.convert.command_options import (
     Shift,
     ValenceTop,
 )
-from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
+from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin
 from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
 
 BGW_EXAMPLE = (
