@@ -428,4 +428,5 @@ def test_the_script_is_the_command(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, "--help"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(script, run_name="__main__")
-    assert ended.value.code == 0 and "--path-input" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0 and "--path-input" in shown and "XML file" in shown

@@ -175,6 +175,8 @@ def test_a_mesh_keeps_its_weights(tmp_path):
         ({"drop_lowest": 8}, "--drop-lowest 8: the source has the levels 0 to 7"),
         ({"drop_lowest": 6, "bands": 3}, "--bands 3: legal are 1 to 2"),
         ({"drop_lowest": -1}, "--drop-lowest -1: legal are"),
+        ({"shift": np.nan}, "--shift nan: legal are at most 100000 eV"),
+        ({"scissor": np.inf}, "--scissor inf: legal are"),
         ({"every": 0}, "--every 0: legal are whole numbers from 1"),
         ({"shift": 1.0, "valence_top": 0.0}, "give one"),
         ({"scissor_above": 1.0}, "give both"),

@@ -83,7 +83,9 @@ def check_crystal(crystal: Crystal) -> None:
         InputError: if it does not.
     """
     findings = Findings()
-    read_crystal_document(document_of("the crystal", system_text(crystal, 1.0), findings))
+    with np.errstate(over="ignore"):
+        text = system_text(crystal, 1.0)
+    read_crystal_document(document_of("the crystal", text, findings))
     if findings.problems:
         raise InputError(findings.problems[0].at(""))
 

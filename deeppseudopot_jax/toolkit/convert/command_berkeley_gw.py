@@ -58,8 +58,8 @@ Electrons = Annotated[
     float | None,
     typer.Option(
         metavar="N",
-        help="Electrons per cell, with semicore ones; twice those of --spin. [default: those of "
-        "the XML file, or of outer s and p shells]",
+        show_default="those of the XML file, or of outer s and p shells",
+        help="Electrons per cell, with semicore ones; twice those of --spin.",
     ),
 ]
 PathInput = Annotated[
