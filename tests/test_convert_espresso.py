@@ -200,6 +200,7 @@ OUT_MISTAKES = {
          " k-points >= 100: set verbosity='high' to print the bands."),
         "verbosity = 'high'",
     ),
+    "far more levels": (("states=            8", "states= 99999999999"), "expected 1e\\+11"),
     "fewer levels": (("states=            8", "states=            9"), "has 8 levels, expected 9"),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.files.bundle.text import parse_number
 from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
 from deeppseudopot_jax.toolkit.convert.espresso_input import k_labels
 from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin
@@ -49,11 +50,11 @@ def read_output(
         raise InputError(f"{path}: its cell has no volume")
     chosen = _of_spin(path, points, spin)
     levels = [np.asarray(point.eps_n, float) for point in chosen]
-    n_levels = int(_last(text, "number of Kohn-Sham states") or len(levels[0]))
+    n_levels = _last(text, "number of Kohn-Sham states") or len(levels[0])
     for i, row in enumerate(levels):
         if len(row) != n_levels:
             raise InputError(
-                f"{path}: k-point {i} (from 0) has {len(row)} levels, expected {n_levels}"
+                f"{path}: k-point {i} (from 0) has {len(row)} levels, expected {n_levels:g}"
             )
     beside = path.with_suffix(".in")
     if input_file is None and beside.is_file():
@@ -146,9 +147,9 @@ def _same(left: Crystal, right: Crystal) -> bool:
 
 
 def _last(text: str, name: str) -> float | None:
-    """The last number that the output gives for `name`."""
+    """The last number that the output gives for `name`; None where there is none."""
     found = re.findall(name + _NUMBER, text)
-    return float(found[-1]) if found else None
+    return parse_number(found[-1]) if found else None
 
 
 def _electrons(text: str, spin: Spin | None) -> float | None:
@@ -158,7 +159,8 @@ def _electrons(text: str, spin: Spin | None) -> float | None:
         return electrons
     of_spin = re.search(rf"number of electrons.*{spin}:\s*([\d.]+)", text)
     if of_spin:
-        return 2.0 * float(of_spin.group(1))
+        number = parse_number(of_spin.group(1))
+        return None if number is None else 2.0 * number
     magnetization = _last(text, "total magnetization")
     if magnetization is None:
         return None
