@@ -192,6 +192,8 @@ def test_inputs_of_pw_list_paths_in_two_ways(folder):
         ("\n4\n", "\n5\n", "wrong number of k-points; found '5 and 4 rows'"),
         ("0.0    3 !", "0.0    !", "bands.in:20: bad k-point"),
         ("0.0    3 !", "zero    3 !", "bands.in:20: not a number"),
+        ("0.0    3 !", "0.0    1e9 !", "bands.in: more than 100000 steps"),
+        ("\n4\n", "\n\u00b2\n", "wrong number of k-points"),
     ],
 )
 def test_bad_paths_are_told_with_their_line(old, new, message, folder):
@@ -252,7 +254,7 @@ XML = """<qes:espresso xmlns:qes="http://www.quantum-espresso.org/ns/qes/qes-1.0
 <atom name="Ga" index="1">0 0 0</atom><atom name="As" index="2">2.5 2.5 2.5</atom>
 </atomic_positions><cell><a1>0 5 5</a1><a2>5 0 5</a2><a3>5 5 0</a3></cell></atomic_structure>
 <band_structure><lsda>false</lsda><noncolin>true</noncolin><nbnd>2</nbnd><nelec>28.0</nelec>
-<ks_energies><k_point weight="1">0 0 0</k_point><eigenvalues size="2">0 0</eigenvalues>
+<nks>1</nks><ks_energies><k_point weight="1">0 0 0</k_point><eigenvalues size="2">0 0</eigenvalues>
 <occupations size="2">1 1</occupations></ks_energies></band_structure></output>
 <status>0</status><closed/></qes:espresso>
 """
@@ -426,4 +428,5 @@ def test_the_script_is_the_command(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script, "--help"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(script, run_name="__main__")
-    assert ended.value.code == 0 and "--path-input" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0 and "--path-input" in shown and "XML file" in shown

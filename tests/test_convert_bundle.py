@@ -190,6 +190,8 @@ def test_a_mesh_keeps_its_weights(tmp_path):
         ({"drop_lowest": 3, "drop": (2, 4)}, "--drop 2:4: legal are FIRST:END with FIRST from 3"),
         ({"drop": (4, 9)}, "--drop 4:9: the source has the levels 0 to 7"),
         ({"drop_lowest": -1}, "--drop-lowest -1: legal are"),
+        ({"shift": np.nan}, "--shift nan: legal are at most 100000 eV"),
+        ({"scissor": np.inf}, "--scissor inf: legal are"),
         ({"every": 0}, "--every 0: legal are whole numbers from 1"),
         ({"shift": 1.0, "valence_top": 0.0}, "give one"),
         ({"scissor_above": 1.0}, "give both"),
@@ -199,6 +201,25 @@ def test_a_mesh_keeps_its_weights(tmp_path):
 def test_what_cannot_be_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         converted(source(), ConversionOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"energies": source().energies * 1e6}, r"levels \(eV\): found -"),
+        ({"k_points": K_POINTS * np.nan}, "k-points .*found nan"),
+        ({"n_electrons": 1e20}, r"bands\.out: electrons: found 1e\+20"),
+        ({"mesh_weights": np.zeros(9)}, "their sum: found 0"),
+        ({"mesh_weights": -np.ones(9)}, "weights of k-points: found -1"),
+        ({"crystal": replace(CRYSTAL, lattice=FCC * 1e-3)}, "the crystal: bad length"),
+        ({"crystal": replace(CRYSTAL, lattice=FCC * np.nan)}, "the crystal: not a number"),
+        ({"crystal": replace(CRYSTAL, fractional_positions=np.zeros((2, 3)))}, "too close"),
+    ],
+)
+def test_numbers_that_no_bundle_can_hold_are_refused(changes, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        write_bundle(source(file="bands.out", **changes), tmp_path / "new", ConversionOptions())
+    assert not (tmp_path / "new").exists()
 
 
 def test_doubled_tables_are_told_from_undoubled_ones():

@@ -180,6 +180,12 @@ XML_MISTAKES = {
     "not converged": ((">true</convergence", ">false</convergence"), "did not converge"),
     "stars": (("8.030", "*****"), "finite ones"),
     "no bands": (("ks_energies", "other"), "no bands"),
+    "a level less": (("<nbnd>8", "<nbnd>9"), "8 numbers, expected 9 finite"),
+    "an atom less": (('nat="2"', 'nat="3"'), "2 of 3 atoms"),
+    "a k-point less": (("<nks>11", "<nks>12"), "11 ks_energies and 11 k_point for nks = 12"),
+    "no volume": (("0.000000000000000e0 5.130000000000000e0 5.13", "0 0 0.0"), "is no crystal"),
+    "neither true nor false": (("<noncolin>false", "<noncolin>fblse"), "expected true or false"),
+    "no encoding": (("UTF-8", "UTF-x"), "is no complete XML"),
     "no cell": (("<a2>", "<a4>"), "is no complete XML"),
 }
 
@@ -205,6 +211,7 @@ OUT_MISTAKES = {
          " k-points >= 100: set verbosity='high' to print the bands."),
         "verbosity = 'high'",
     ),
+    "far more levels": (("states=            8", "states= 99999999999"), "expected 1e\\+11"),
     "fewer levels": (("states=            8", "states=            9"), "has 8 levels, expected 9"),
 }  # fmt: skip
 

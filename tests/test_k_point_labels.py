@@ -44,6 +44,7 @@ def test_all_else_is_none(comment):
         ("0 0 0 1\n0.5 0.5 0.5 2 # L # the corner\n", ()),
         ("0 0 0 1 # this is where the gap is\n0.5 0.5 0.5 2\n", ()),
         ("0 0 0 1\n0.5 0.5 0.5 2 # somewhere\n", ("", "somewhere")),
+        ("0 0 0 1 # GAMMA\n0.5 0.5 0.5 2 # G\n", ("Γ", "G")),  # as seekpath names points
     ],
 )
 def test_a_bundle_has_them(rows, labels, tmp_path):

@@ -12,7 +12,7 @@ from samples import zinc_blende
 from typer.testing import CliRunner
 
 from deeppseudopot_jax.cli.app import app
-from deeppseudopot_jax.errors import InputError, UnsupportedError
+from deeppseudopot_jax.errors import InputError, ResultsError, UnsupportedError
 from deeppseudopot_jax.files.bundle import BundleError, read_bundle
 from deeppseudopot_jax.symmetry_points import point_namer
 from deeppseudopot_jax.toolkit.new import new_bundle
@@ -107,6 +107,8 @@ def test_nothing_is_overwritten(poscar, tmp_path):
     assert (folder / "kpoints_0.par").read_text() == "mine"
     with pytest.raises(InputError, match="no folder"):
         new_bundle(poscar, poscar)
+    with pytest.raises(ResultsError, match="Not a directory"):
+        new_bundle(poscar / "below", poscar)
 
 
 def test_the_command_line(poscar, tmp_path):
@@ -127,6 +129,12 @@ def test_a_bad_file_is_told_by_name(text, message, poscar):
         file.write_text(text)
     with pytest.raises(InputError, match=rf"bad.cif: .*{message}"):
         read_structure(file, 10)
+
+
+def test_a_crystal_that_no_bundle_can_hold_is_refused(poscar):
+    poscar.write_text(POSCAR.replace(".25 .25 .25", "0 0 1"))
+    with pytest.raises(InputError, match="POSCAR: the crystal: the atom is too close"):
+        read_structure(poscar, 10)
 
 
 def test_a_molecule_is_refused(poscar):

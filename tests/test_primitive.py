@@ -197,7 +197,7 @@ def test_a_primitive_cell_is_kept_and_written(bundle):
     source = bundle / "system_0.par"
     write_primitive(source, bundle / "system_1.par")
     told = write_primitive(bundle / "system_1.par", bundle / "system_3.par")
-    assert "primitive already (2 atoms)" in told
+    assert "primitive already (2 atoms) within 0.001 Bohr" in told
     assert_allclose(
         read_crystal(bundle / "system_3.par").lattice, read_crystal(bundle / "system_1.par").lattice
     )

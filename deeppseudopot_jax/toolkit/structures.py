@@ -1,5 +1,6 @@
 """Crystal structures in files: system_X.par, and what ASE reads and writes."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.atomic import atomic_path
 from deeppseudopot_jax.files.bundle.crystal import read_crystal as read_crystal_document
-from deeppseudopot_jax.files.bundle.text import read_document
+from deeppseudopot_jax.files.bundle.text import document_of, read_document
+from deeppseudopot_jax.files.bundle.writing import system_text
 from deeppseudopot_jax.files.findings import Findings
 from deeppseudopot_jax.toolkit.extras import needed
 from deeppseudopot_jax.types import Crystal
@@ -49,14 +51,22 @@ def read_atoms(path: Path, file_format: str | None = None) -> Any:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     try:
-        atoms = read(path, format=file_format)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ASE, about formats that it tries
+            atoms = read(path, format=file_format)
     except Exception as error:  # every format raises its own
         raise InputError(f"{path}: ASE cannot read it: {error or type(error).__name__}") from error
-    if not isinstance(atoms, ase.Atoms) or len(atoms) == 0 or atoms.cell.rank < 3:
+    if not isinstance(atoms, ase.Atoms) or len(atoms) == 0 or not has_volume(atoms):
         raise InputError(f"{path}: a crystal needs atoms and three lattice vectors")
     if not all(atoms.pbc):
         raise InputError(f"{path}: a crystal is periodic along all three lattice vectors")
     return atoms
+
+
+def has_volume(atoms: Any) -> bool:
+    """Whether the lattice vectors of ase.Atoms are independent, and finite."""
+    with np.errstate(all="ignore"):
+        return bool(0.0 < atoms.cell.volume < np.inf)
 
 
 def crystal_of(atoms: Any) -> Crystal:
@@ -64,6 +74,20 @@ def crystal_of(atoms: Any) -> Crystal:
     lattice = np.array(atoms.cell) / BOHR_IN_ANGSTROM
     symbols = tuple(atoms.get_chemical_symbols())
     return Crystal(lattice, atoms.get_scaled_positions(wrap=False), symbols)
+
+
+def check_crystal(crystal: Crystal) -> None:
+    """Whether the reader of system_X.par takes a crystal: cell, places and distances of atoms.
+
+    Raises:
+        InputError: if it does not.
+    """
+    findings = Findings()
+    with np.errstate(over="ignore"):
+        text = system_text(crystal, 1.0)
+    read_crystal_document(document_of("the crystal", text, findings))
+    if findings.problems:
+        raise InputError(findings.problems[0].at(""))
 
 
 def atoms_of(crystal: Crystal) -> Any:

@@ -18,6 +18,7 @@ from deeppseudopot_jax.files.bundle.text import (
 
 _LABEL = re.compile(r"\\?[^\W\d_][\w']{0,11}(\|\\?[^\W\d_][\w']{0,11})*")
 """A letter first, then letters, digits, underscores and primes; several such names between bars."""
+_SAME_POINT = 1e-5
 _GAMMA = {"g", "gg", "gamma", "\\gamma", "\N{GREEK SMALL LETTER GAMMA}"}
 """What the centre of the zone is called, in small letters; gG is the word of pw.x."""
 
@@ -44,20 +45,26 @@ def read_points(document: Document) -> WeightedPoints | None:
         if np.abs(row[:3]).max() > LARGEST_FRACTION:
             found = " ".join(f"{coordinate:g}" for coordinate in row[:3])
             document.problem(line, "bad k-point", found=found, legal=RECIPROCAL_FRACTIONS)
-    labels = tuple(label_of(line.comment) for line in document.lines)
+    labels = tuple(
+        label_of(line.comment, is_centre=bool(np.abs(k - np.round(k)).max() < _SAME_POINT))
+        for line, k in zip(document.lines, table.values[:, :3], strict=True)
+    )
     return WeightedPoints(table.values[:, :3], table.values[:, 3], labels if any(labels) else ())
 
 
-def label_of(comment: str) -> str:
+def label_of(comment: str, is_centre: bool = True) -> str:
     """The name of a k-point in the comment of its row, "" where it holds none.
 
     It is the only word there besides numbers, such as a path length; a sentence is no name. What
-    stands for the centre of the zone ("G", "Gamma", "\\Gamma") becomes "Γ".
+    stands for the centre of the zone ("G", "Gamma", "\\Gamma") becomes "Γ", unless the point is
+    known not to be one: seekpath has other points called G.
     """
     words = [word for word in comment.split() if parse_number(word) is None]
     if len(words) != 1 or not _LABEL.fullmatch(words[0]):
         return ""
     names = words[0].split("|")
+    if len(names) == 1 and not is_centre:
+        return names[0]
     return "|".join("Γ" if name.lower() in _GAMMA else name for name in names)
 
 

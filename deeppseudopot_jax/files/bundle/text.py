@@ -98,10 +98,15 @@ def read_document(path: Path, findings: Findings) -> Document | None:
             legal="UTF-8 (ASCII) text",
         )
         return None
+    return document_of(path.name, text, findings)
+
+
+def document_of(name: str, text: str, findings: Findings) -> Document:
+    """The lines of a text; problems with them are those of a file called `name`."""
     numbered = enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1)
     split = ((number, *line.partition("#")) for number, line in numbered)
     stripped = (Line(number, text.strip(), comment.strip()) for number, text, _, comment in split)
-    return Document(path.name, tuple(line for line in stripped if line.text), findings)
+    return Document(name, tuple(line for line in stripped if line.text), findings)
 
 
 def parse_integer(text: str) -> int | None:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.toolkit.convert.berkeley_gw_tables import QuasiparticleTable, read_table
 from deeppseudopot_jax.toolkit.convert.calculation import Calculation, read_calculation
-from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
+from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin
 from deeppseudopot_jax.toolkit.convert.path_input import InputPath, read_path_input
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
 from deeppseudopot_jax.toolkit.convert.spin import cannot_be_spinors
@@ -77,6 +77,7 @@ def read_berkeley_gw(
         is_spinor=_is_spinor(source, structure, table, k_points, calculation, spinor),
         n_electrons=n_electrons,
         first_band=table.first_band,
+        file=str(source),
         remarks=remarks,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
 from deeppseudopot_jax.toolkit.convert.espresso import read_espresso
-from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
+from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin
 from deeppseudopot_jax.toolkit.structures import crystal_of, read_atoms, read_crystal
 from deeppseudopot_jax.types import Crystal
 

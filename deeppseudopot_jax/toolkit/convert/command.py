@@ -22,7 +22,7 @@ from deeppseudopot_jax.toolkit.convert.command_options import (
     level_range,
 )
 from deeppseudopot_jax.toolkit.convert.espresso import read_espresso
-from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
+from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin
 from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
 
 QE_EXAMPLE = (

@@ -21,7 +21,7 @@ from deeppseudopot_jax.toolkit.convert.command_options import (
     ValenceTop,
     level_range,
 )
-from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
+from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin
 from deeppseudopot_jax.toolkit.convert.options import ConversionOptions
 
 BGW_EXAMPLE = (

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.k_path import straight_pieces
+from deeppseudopot_jax.toolkit.convert.checks import check_numbers
 from deeppseudopot_jax.toolkit.convert.edges import BandEdges, electrons_left, find_edges
 from deeppseudopot_jax.toolkit.convert.options import VALENCE_TOP, ConversionOptions
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
@@ -45,9 +46,11 @@ def converted(source: SourceBands, options: ConversionOptions) -> Conversion:
     """The bands of a bundle as `options` ask for them.
 
     Raises:
-        InputError: if levels are counted otherwise than the source says, if it has not the levels
-            that are asked for, or if a change of the energies needs band edges that are not known.
+        InputError: if its numbers make no sense, if levels are counted otherwise than the source
+            says, if it has not the levels that are asked for, or if a change of the energies needs
+            band edges that are not known.
     """
+    check_numbers(source)
     check_spin(source)
     window = window_of(source, options)
     rows = _rows(source, options.every)

@@ -1,10 +1,12 @@
 """Bands of pw.x, from whichever of its files is given."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.toolkit.convert.espresso_text import read_output
-from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin, read_xml
+from deeppseudopot_jax.toolkit.convert.espresso_xml import read_xml
+from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
 
 XML_NAME = "data-file-schema.xml"
@@ -28,5 +30,5 @@ def read_espresso(
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     with path.open("rb") as file:
-        is_xml = file.read(64).lstrip().startswith(b"<")
+        is_xml = file.read(64).removeprefix(BOM_UTF8).lstrip().startswith(b"<")
     return (read_xml if is_xml else read_output)(path, spin, input_file)

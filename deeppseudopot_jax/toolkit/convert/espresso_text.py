@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.files.bundle.text import parse_number
 from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
 from deeppseudopot_jax.toolkit.convert.espresso_input import k_labels
-from deeppseudopot_jax.toolkit.convert.espresso_xml import Spin
+from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
 from deeppseudopot_jax.toolkit.extras import needed
+from deeppseudopot_jax.toolkit.structures import crystal_of, has_volume, read_atoms
 from deeppseudopot_jax.types import Crystal
-from deeppseudopot_jax.units import BOHR_IN_ANGSTROM
 
 _PRINTED = 2e-5
 """Relative: the digits that the output has of the structure."""
@@ -41,22 +42,24 @@ def read_output(
     """
     text = _read_text(path)
     _check_finished(path, text)
-    atoms = _read_with_ase(path, text, "espresso-out")
+    atoms = _read_with_ase(path, text)
     points = getattr(atoms.calc, "kpts", None)
     if not points:
         raise InputError(f"{path}: has no bands")
+    if not has_volume(atoms):
+        raise InputError(f"{path}: its cell has no volume")
     chosen = _of_spin(path, points, spin)
     levels = [np.asarray(point.eps_n, float) for point in chosen]
-    n_levels = int(_last(text, "number of Kohn-Sham states") or len(levels[0]))
+    n_levels = _last(text, "number of Kohn-Sham states") or len(levels[0])
     for i, row in enumerate(levels):
         if len(row) != n_levels:
             raise InputError(
-                f"{path}: k-point {i} (from 0) has {len(row)} levels, expected {n_levels}"
+                f"{path}: k-point {i} (from 0) has {len(row)} levels, expected {n_levels:g}"
             )
     beside = path.with_suffix(".in")
     if input_file is None and beside.is_file():
         input_file = beside
-    crystal = _crystal(atoms)
+    crystal = crystal_of(atoms)
     k_points = np.array([point.k for point in chosen])
     labels, remarks = ("",) * len(chosen), [_about_digits(path)]
     if input_file is not None:
@@ -105,12 +108,12 @@ def _check_finished(path: Path, text: str) -> None:
         )
 
 
-def _read_with_ase(path: Path, text: str, form: str) -> Any:
+def _read_with_ase(path: Path, text: str) -> Any:
     read = needed("ase.io", "reading the text output of pw.x", "ASE", "bundles").read
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of ASE, about what is not looked at here
-            return read(StringIO(text), format=form)
+            return read(StringIO(text), format="espresso-out")
     except Exception as error:  # every broken line raises another one
         raise InputError(f"{path}: ASE cannot read it: {error or type(error).__name__}") from error
 
@@ -125,23 +128,14 @@ def _of_spin(path: Path, points: list[Any], spin: Spin | None) -> list[Any]:
     return [point for point in points if point.s == int(spin == "down")]
 
 
-def _crystal(atoms: Any) -> Crystal:
-    return Crystal(
-        np.array(atoms.cell) / BOHR_IN_ANGSTROM,
-        atoms.get_scaled_positions(wrap=False),
-        tuple(atoms.get_chemical_symbols()),
-    )
-
-
 def _with_all_digits(printed: Crystal, input_file: Path) -> tuple[Crystal, *tuple[str, ...]]:
     """The structure as the input has it, or the printed one and why it is kept."""
     try:
-        atoms = _read_with_ase(input_file, _read_text(input_file), "espresso-in")
+        given = crystal_of(read_atoms(input_file, "espresso-in"))
     except InputError:  # as for any ibrav but 0
         return printed, (
             f"the structure has the digits of the output: ASE cannot read that of {input_file.name}"
         )
-    given = _crystal(atoms)
     if _same(given, printed):
         return (given,)
     return printed, f"the structure is that of the output: {input_file.name} has another one"
@@ -159,9 +153,9 @@ def _same(left: Crystal, right: Crystal) -> bool:
 
 
 def _last(text: str, name: str) -> float | None:
-    """The last number that the output gives for `name`."""
+    """The last number that the output gives for `name`; None where there is none."""
     found = re.findall(name + _NUMBER, text)
-    return float(found[-1]) if found else None
+    return parse_number(found[-1]) if found else None
 
 
 def _electrons(text: str, spin: Spin | None) -> float | None:
@@ -171,7 +165,8 @@ def _electrons(text: str, spin: Spin | None) -> float | None:
         return electrons
     of_spin = re.search(rf"number of electrons.*{spin}:\s*([\d.]+)", text)
     if of_spin:
-        return 2.0 * float(of_spin.group(1))
+        number = parse_number(of_spin.group(1))
+        return None if number is None else 2.0 * number
     magnetization = _last(text, "total magnetization")
     if magnetization is None:
         return None

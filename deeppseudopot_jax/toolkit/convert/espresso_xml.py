@@ -5,22 +5,17 @@ vectors in units of 2 pi / alat.
 """
 
 from pathlib import Path
-from typing import Literal
-from xml.etree import ElementTree
 
 import numpy as np
 from jaxtyping import Float
 
-from deeppseudopot_jax.errors import InputError
-from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
 from deeppseudopot_jax.toolkit.convert.espresso_input import k_labels
+from deeppseudopot_jax.toolkit.convert.espresso_xml_file import Spin, XmlFile
 from deeppseudopot_jax.toolkit.convert.source import SourceBands
 from deeppseudopot_jax.types import Crystal
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
-Spin = Literal["up", "down"]
 _PARTIAL = 0.02
-_SELF_CONSISTENT = ("scf", "relax", "vc-relax", "md", "vc-md")
 
 
 def read_xml(path: Path, spin: Spin | None = None, input_file: Path | None = None) -> SourceBands:
@@ -35,27 +30,22 @@ def read_xml(path: Path, spin: Spin | None = None, input_file: Path | None = Non
         InputError: if it is no such file, or that of a run that failed; if `spin` is missing, or
             given for a calculation that is not spin-polarised.
     """
-    file = _File(path, _root(path))
+    file = XmlFile(path)
     file.check_finished()
-    structure = file.element("output/atomic_structure")
-    lattice = np.array([file.numbers(f"output/atomic_structure/cell/a{i}") for i in (1, 2, 3)])
-    positions = np.array([_numbers(atom.text) for atom in structure.iter("atom")])
-    crystal = Crystal(
-        lattice,
-        positions @ np.linalg.inv(lattice),
-        tuple(_symbol(atom.get("name", "")) for atom in structure.iter("atom")),
-    )
+    crystal, alat = _crystal(file)
     blocks = file.element("output/band_structure").findall("ks_energies")
     if not blocks:
         raise file.wrong("has no bands (ks_energies)")
+    points = [point for block in blocks for point in block.findall("k_point")]
+    n_k = file.count("output/band_structure/nks")
+    if not len(blocks) == len(points) == n_k:
+        raise file.wrong(f"has {len(blocks)} ks_energies and {len(points)} k_point for nks = {n_k}")
+    k_points = file.vectors(points, "k_point") @ crystal.lattice.T / alat
+    weights = file.attributes(points, "weight", "1")
     columns = file.columns(spin)
-    alat = float(structure.get("alat", "nan"))
-    cartesian = np.array([_numbers(block.findtext("k_point")) for block in blocks])
-    k_points = cartesian @ lattice.T / alat
     levels = HARTREE_IN_EV * file.table(blocks, "eigenvalues")[:, columns]
-    weights = np.array([float(block.findall("k_point")[0].get("weight", "1")) for block in blocks])
     n_electrons, remarks = _electrons(
-        file.numbers("output/band_structure/nelec")[0],
+        file.number("output/band_structure/nelec"),
         file.table(blocks, "occupations")[:, columns],
         None if spin is None else weights,
     )
@@ -67,7 +57,7 @@ def read_xml(path: Path, spin: Spin | None = None, input_file: Path | None = Non
         k_points=k_points,
         labels=("",) * len(blocks)
         if input_file is None
-        else k_labels(input_file, k_points, lattice, alat),
+        else k_labels(input_file, k_points, crystal.lattice, alat),
         energies=np.sort(levels, axis=1),
         is_spinor=file.is_true("output/band_structure/noncolin"),
         n_electrons=n_electrons,
@@ -75,6 +65,23 @@ def read_xml(path: Path, spin: Spin | None = None, input_file: Path | None = Non
         file=str(path),
         remarks=remarks,
     )
+
+
+def _crystal(file: XmlFile) -> tuple[Crystal, float]:
+    """The crystal, and the unit of lengths (Bohr)."""
+    structure = file.element("output/atomic_structure")
+    cell = [file.element(f"output/atomic_structure/cell/a{i}") for i in (1, 2, 3)]
+    atoms = list(structure.iter("atom"))
+    (alat,) = file.attributes([structure], "alat")
+    (n_atoms,) = file.attributes([structure], "nat")
+    lattice, positions = file.vectors(cell, "cell"), file.vectors(atoms, "atomic_positions")
+    if len(atoms) != n_atoms or alat <= 0.0 or np.linalg.det(lattice) == 0.0:
+        raise file.wrong(
+            f"is no crystal: alat = {alat:g} Bohr, {len(atoms)} of {n_atoms:g} atoms in "
+            f"{np.linalg.det(lattice):g} Bohr^3"
+        )
+    symbols = tuple(_symbol(atom.get("name", "")) for atom in atoms)
+    return Crystal(lattice, positions @ np.linalg.inv(lattice), symbols), float(alat)
 
 
 def _electrons(
@@ -89,113 +96,8 @@ def _electrons(
     if ((occupations > _PARTIAL) & (occupations < 1.0 - _PARTIAL)).any():
         return None, ("levels are partially filled: a metal, or smearing across a small gap",)
     if weights is None:
-        return float(of_both), ()
+        return of_both, ()
     return 2.0 * float(np.average(occupations.sum(axis=1), weights=weights)), ()
-
-
-class _File:
-    """The parsed file, and what can be wrong with it."""
-
-    def __init__(self, path: Path, root: ElementTree.Element) -> None:
-        self.path, self.root = path, root
-
-    def wrong(self, what: str) -> InputError:
-        return InputError(f"{self.path}: {what}")
-
-    def element(self, place: str) -> ElementTree.Element:
-        found = self.root.find(place)
-        if found is None:
-            raise self.wrong(f"has no {place}: not the data-file-schema.xml of a complete run")
-        return found
-
-    def numbers(self, place: str) -> Float[np.ndarray, " n"]:
-        return _numbers(self.element(place).text)
-
-    def is_true(self, place: str) -> bool:
-        return (self.element(place).text or "").strip() == "true"
-
-    def table(self, blocks: list[ElementTree.Element], name: str) -> Float[np.ndarray, "kpt level"]:
-        """The numbers called `name` of every k-point."""
-        rows = [_numbers(block.findtext(name)) for block in blocks]
-        expected = sum(
-            int(self.numbers(f"output/band_structure/{key}")[0])
-            for key in (("nbnd_up", "nbnd_dw") if self.is_lsda else ("nbnd",))
-        )
-        for i, row in enumerate(rows):
-            if len(row) != expected or not np.isfinite(row).all():
-                raise self.wrong(
-                    f"k-point {i} (from 0) has {len(row)} {name}, expected {expected} finite ones"
-                )
-        return np.array(rows)
-
-    @property
-    def calculation(self) -> str:
-        return self.root.findtext("input/control_variables/calculation", "").strip()
-
-    @property
-    def is_lsda(self) -> bool:
-        return self.is_true("output/band_structure/lsda")
-
-    def columns(self, spin: Spin | None) -> slice:
-        """Of the levels of one spin."""
-        if self.is_lsda:
-            if spin is None:
-                raise self.wrong("is spin-polarised: choose one with --spin up or --spin down")
-            n_up = int(self.numbers("output/band_structure/nbnd_up")[0])
-            return slice(0, n_up) if spin == "up" else slice(n_up, None)
-        if spin is not None:
-            raise self.wrong(f"--spin {spin}: the calculation is not spin-polarised")
-        return slice(None)
-
-    def is_mesh(self) -> bool:
-        """Whether the k-points sample the zone: a mesh was asked for, or weights differ."""
-        if self.root.find("input/k_points_IBZ/monkhorst_pack") is not None:
-            return True
-        weights = [
-            float(k.get("weight", "1")) for k in self.root.findall("input/k_points_IBZ/k_point")
-        ]
-        return self.calculation != "bands" and not np.allclose(weights, weights[:1])
-
-    def check_finished(self) -> None:
-        """A run that ended by itself, converged.
-
-        Raises:
-            InputError: if it did not.
-        """
-        for name in ("status", "exit_status"):  # of older and newer schemas
-            status = self.root.findtext(name, "0").strip()
-            if status != "0":
-                raise self.wrong(f"the run of pw.x did not finish (status {status})")
-        converged = self.root.findtext(
-            "output/convergence_info/scf_conv/convergence_achieved", "true"
-        )
-        if self.calculation in _SELF_CONSISTENT and converged.strip() != "true":
-            raise self.wrong(f"the {self.calculation} calculation did not converge")
-
-
-def _root(path: Path) -> ElementTree.Element:
-    try:
-        root = ElementTree.fromstring(read_regular(path, TEXT_LIMIT))
-    except ElementTree.ParseError as error:
-        raise InputError(f"{path}: is no complete XML file: {error}") from error
-    if not root.tag.endswith("espresso"):
-        raise InputError(
-            f"{path}: is the XML of another program: it begins with <{root.tag}>, the output of "
-            "pw.x (6.2 or later) with <qes:espresso>"
-        )
-    return root
-
-
-def _numbers(text: str | None) -> Float[np.ndarray, " n"]:
-    """Numbers in a text; NaN for what is none, which Fortran prints as stars."""
-    return np.array([_number(word) for word in (text or "").split()])
-
-
-def _number(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        return float("nan")
 
 
 def _symbol(name: str) -> str:

@@ -8,11 +8,18 @@ import numpy as np
 from jaxtyping import Float
 
 from deeppseudopot_jax.files.bundle.k_points import label_of
-from deeppseudopot_jax.files.bundle.text import Document, Line, parse_row, read_document
+from deeppseudopot_jax.files.bundle.text import (
+    Document,
+    Line,
+    parse_integer,
+    parse_row,
+    read_document,
+)
 from deeppseudopot_jax.files.findings import Findings
 
 _CARD = re.compile(r"K_POINTS\s*[{(]?\s*(\w*)\s*[)}]?", re.IGNORECASE)
 _ROW = "k1 k2 k3 number ! name"
+_WHOLE = 1e-5
 _LISTS = ("crystal", "crystal_b", "tpiba", "tpiba_b")
 _WITHOUT_LIST = ("automatic", "gamma")
 
@@ -66,13 +73,14 @@ def _card(document: Document) -> KPointsCard | None:
         document.problem(lines[start].number, "no such list", found=lines[start].text, legal=legal)
         return None
     listed = [line for line in lines[start + 1 :] if line.text]
-    count = listed[0].tokens[0] if listed else ""
-    rows = listed[1 : 1 + int(count)] if count.isdigit() else []
-    if not rows or len(rows) < int(count):
+    text = listed[0].tokens[0] if listed else ""
+    count = parse_integer(text) or 0
+    rows = listed[1 : 1 + max(count, 0)]
+    if not rows or len(rows) < count:
         document.problem(
             lines[start].number,
             "wrong number of k-points",
-            found=f"{count or 'nothing'} and {len(rows)} rows",
+            found=f"{text or 'nothing'} and {len(rows)} rows",
             legal=f"a number of k-points > 0, and so many rows {_ROW}",
         )
         return None
@@ -80,11 +88,13 @@ def _card(document: Document) -> KPointsCard | None:
     if any(row is None for row in numbers):
         return None
     table = np.array(numbers)
+    whole = np.abs(table[:, :3] - np.round(table[:, :3])).max(axis=1) < _WHOLE
+    may_be_centre = whole | (not kind.startswith("crystal"))
     return KPointsCard(
         kind,
         table[:, :3],
         table[:, 3],
-        tuple(label_of(row.comment) for row in rows),
+        tuple(map(label_of, (row.comment for row in rows), may_be_centre.tolist())),
         tuple(row.number for row in rows),
     )
 

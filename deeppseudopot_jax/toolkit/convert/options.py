@@ -10,6 +10,9 @@ from deeppseudopot_jax.errors import InputError
 VALENCE_TOP = -5.5
 """eV. About minus the ionisation energy of semiconductors, where the start values expect it."""
 
+_LARGEST = 1e5
+"""eV, in size; NaN is not below it."""
+
 
 @dataclass(frozen=True)
 class ConversionOptions:
@@ -57,6 +60,10 @@ class ConversionOptions:
                 f"--drop {self.drop[0]}:{self.drop[1]}: legal are FIRST:END with FIRST from "
                 f"{self.drop_lowest} (--drop-lowest) on and END above it"
             )
+        for name in ("scissor", "scissor_above", "valence_top", "shift"):
+            energy = getattr(self, name)
+            if energy is not None and not abs(energy) <= _LARGEST:
+                raise InputError(f"{_option(name)} {energy:g}: legal are at most {_LARGEST:g} eV")
         if self.shift is not None and self.valence_top is not None:
             raise InputError("--shift and --valence-top both set the zero of energy: give one")
         if self.scissor_above is not None and self.scissor == 0.0:

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.toolkit.convert.k_points_card import KPointsCard, read_k_points_card
 
+_MOST_STEPS = 100_000
+
 
 @dataclass(frozen=True, eq=False)
 class InputPath:
@@ -25,7 +27,7 @@ def read_path_input(path: Path) -> InputPath:
 
     Raises:
         BundleError: if the list cannot be read.
-        InputError: if there is none of these kinds.
+        InputError: if there is none of these kinds, or its steps are too many.
     """
     card = read_k_points_card(path)
     if card.kind == "crystal":
@@ -34,6 +36,8 @@ def read_path_input(path: Path) -> InputPath:
         raise InputError(
             f"{path}: K_POINTS {card.kind} is no path; legal: K_POINTS crystal_b or crystal"
         )
+    if card.numbers[:-1].sum() > _MOST_STEPS:
+        raise InputError(f"{path}: more than {_MOST_STEPS} steps between the corners of the path")
     return _along(card)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.bundle.writing import band_weights_text, k_points_text, system_text
+from deeppseudopot_jax.files.disk import writing
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.toolkit.new.elements import valence_electrons
 from deeppseudopot_jax.toolkit.new.structure import Structure, read_structure
@@ -29,6 +30,7 @@ def new_bundle(folder: Path, structure_file: Path, n_points: int = 60) -> str:
 
     Raises:
         InputError: if one of the files is there already, or the structure cannot be used.
+        ResultsError: if a file cannot be written.
         UnsupportedError: if ASE is not installed.
     """
     structure = read_structure(structure_file, n_points)
@@ -37,10 +39,11 @@ def new_bundle(folder: Path, structure_file: Path, n_points: int = 60) -> str:
     if present or (folder.exists() and not folder.is_dir()):
         what = ", ".join(present) or "is no folder"
         raise InputError(f"{folder}: {what}: nothing is overwritten, choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        with (folder / name).open("x", encoding="utf-8") as file:
-            file.write(text)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            with (folder / name).open("x", encoding="utf-8") as file:
+                file.write(text)
     return "\n".join(
         [f"{folder}: {', '.join(texts)}", *(f"- {line}" for line in still_to_do(structure))]
     )

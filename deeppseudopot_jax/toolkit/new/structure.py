@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.toolkit.paths import path_of_ase
-from deeppseudopot_jax.toolkit.structures import crystal_of, read_atoms
+from deeppseudopot_jax.toolkit.structures import check_crystal, crystal_of, read_atoms
 from deeppseudopot_jax.types import Crystal
 from deeppseudopot_jax.units import BOHR_IN_ANGSTROM
 
@@ -42,6 +42,7 @@ def read_structure(path: Path, n_points: int) -> Structure:
     atoms = read_atoms(path)
     crystal = crystal_of(atoms)
     try:
+        check_crystal(crystal)
         band_path = path_of_ase(atoms.cell, n_points)
         scale = float(atoms.cell.get_bravais_lattice().a) / BOHR_IN_ANGSTROM
     except InputError as error:

@@ -25,7 +25,7 @@ from deeppseudopot_jax.toolkit.targets import refuse_existing
 from deeppseudopot_jax.types import Crystal
 
 TOLERANCE = 1e-3
-"""Bohr; files with four decimals of a fraction are within it."""
+"""Bohr; files with five decimals of a fraction are within it."""
 
 _SYSTEM = re.compile(r"system_([0-9]+)\.par")
 
@@ -80,7 +80,7 @@ def write_primitive(
         write_atoms(primitive.crystal, target, file_format)
     if text:
         _write(k_target, text)
-    return "\n".join([_told(source, crystal, primitive), *map(str, written)])
+    return "\n".join([_told(source, crystal, primitive, tolerance), *map(str, written)])
 
 
 def _format_of(target: Path) -> str | None:
@@ -133,10 +133,13 @@ def _write(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _told(source: Path, crystal: Crystal, primitive: PrimitiveCell) -> str:
+def _told(source: Path, crystal: Crystal, primitive: PrimitiveCell, tolerance: float) -> str:
     n_atoms, n_cells = len(crystal.symbols), primitive.n_cells
     if n_cells == 1:
-        return f"{source} is primitive already ({n_atoms} atoms): its cell is kept"
+        return (
+            f"{source} is primitive already ({n_atoms} atoms) within {tolerance:g} Bohr: its "
+            "cell is kept"
+        )
     return (
         f"{source}: {n_atoms} atoms are {n_cells} primitive cells of {n_atoms // n_cells}; "
         f"at every k-point its bands are those of the primitive cell at {n_cells} k-points"
