@@ -253,7 +253,7 @@ XML = """<qes:espresso xmlns:qes="http://www.quantum-espresso.org/ns/qes/qes-1.0
 <output><atomic_structure nat="2" alat="10.0"><atomic_positions>
 <atom name="Ga" index="1">0 0 0</atom><atom name="As" index="2">2.5 2.5 2.5</atom>
 </atomic_positions><cell><a1>0 5 5</a1><a2>5 0 5</a2><a3>5 5 0</a3></cell></atomic_structure>
-<band_structure><lsda>false</lsda><noncolin>true</noncolin><nbnd>2</nbnd><nelec>28.0</nelec>
+<band_structure><lsda>false</lsda><noncolin>true</noncolin><spinorbit>true</spinorbit><nbnd>2</nbnd><nelec>28.0</nelec>
 <nks>1</nks><ks_energies><k_point weight="1">0 0 0</k_point><eigenvalues size="2">0 0</eigenvalues>
 <occupations size="2">1 1</occupations></ks_energies></band_structure></output>
 <status>0</status><closed/></qes:espresso>

@@ -27,14 +27,14 @@ def source(**changes) -> SourceBands:
     bend = np.abs(np.arange(9) - 4)[:, None] / 4.0
     at_gamma = np.array([-10.0, -1.0, 1.5, 2.0, 3.0, 6.0, 7.0, 8.0])
     levels = at_gamma + 0.3 * bend * np.array([1, -1, -1, -1, 1, 1, 1, 1])
-    made = SourceBands("a program 1.0", CRYSTAL, K_POINTS, LABELS, levels, False, 8.0)
+    made = SourceBands("a program 1.0", CRYSTAL, K_POINTS, LABELS, levels, False, False, 8.0)
     return replace(made, **changes)
 
 
 def spinors(**changes) -> SourceBands:
     """The same with every level as a pair of spinors."""
     doubled = np.repeat(source().energies, 2, axis=1)
-    return source(**({"energies": doubled, "is_spinor": True} | changes))
+    return source(**({"energies": doubled, "is_spinor": True, "has_spin_orbit": True} | changes))
 
 
 def bands(options: ConversionOptions, given: SourceBands | None = None) -> np.ndarray:
@@ -273,3 +273,10 @@ def test_the_bundle_runs_as_it_is(made, tmp_path):
     write_bundle(made(), tmp_path / "bundle", ConversionOptions())
     workflows.run(tmp_path / "bundle", tmp_path / "results")
     assert (tmp_path / "results" / "final_PPmodel.pth").is_file()
+
+
+def test_spinors_without_spin_orbit_are_columns_of_a_bundle_without_it(tmp_path):
+    write_bundle(spinors(has_spin_orbit=False), tmp_path, AS_THEY_ARE)
+    read = read_bundle(tmp_path)
+    assert not read.settings.spin_orbit and read.systems[0].n_bands == 16
+    assert (read.systems[0].valence_band, read.systems[0].conduction_band) == (7, 8)

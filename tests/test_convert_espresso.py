@@ -59,6 +59,7 @@ def test_the_xml_has_bands_crystal_and_electrons():
 def test_spinors_are_levels_of_their_own():
     found = read_espresso(DATA / "so.xml")
     assert found.is_spinor and found.energies.shape == (11, 16) and found.n_electrons == 8.0
+    assert found.has_spin_orbit
     assert found.labels == ("",) * 11
     plain = read_espresso(DATA / "si.xml")
     top, next_top = found.energies[3, 7], found.energies[3, 3]

@@ -63,7 +63,7 @@ def readme(conversion: Conversion) -> str:
     done = "\n".join(f"- {line}" for line in told(conversion))
     check = "\n".join(f"- {line}" for line in to_check(conversion))
     spin = (
-        "A level of the source is that of a spinor and fills one column (`SObool = 1`)."
+        "A level of the source is that of a spinor and fills one column."
         if conversion.source.is_spinor
         else "A level of the source stands for spin up and down and fills two columns."
     )

@@ -67,6 +67,7 @@ def read_berkeley_gw(
         *counted,
         *([f"levels put in ascending order at {crossed} of the k-points"] if crossed else []),
     )
+    is_spinor = _is_spinor(source, structure, table, k_points, calculation, spinor)
     what = "quasiparticle" if energies == "eqp" else "mean-field"
     return SourceBands(
         program=f"BerkeleyGW, {what} energies" + ("" if spin is None else f", spin {spin}"),
@@ -74,7 +75,8 @@ def read_berkeley_gw(
         k_points=k_points,
         labels=labels,
         energies=np.sort(levels, axis=1),
-        is_spinor=_is_spinor(source, structure, table, k_points, calculation, spinor),
+        is_spinor=is_spinor,
+        has_spin_orbit=is_spinor and calculation.has_spin_orbit is not False,
         n_electrons=n_electrons,
         first_band=table.first_band,
         file=str(source),

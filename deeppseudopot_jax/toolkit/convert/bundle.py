@@ -71,16 +71,16 @@ def write_bundle(
 
 def bundle_texts(conversion: Conversion) -> dict[str, str]:
     """Name and text of every file of the bundle."""
-    crystal, spinors = conversion.source.crystal, conversion.source.is_spinor
+    crystal, spin_orbit = conversion.source.crystal, conversion.source.has_spin_orbit
     lengths = _lengths(conversion)
     return {
-        "NN_config.par": config_text(spinors),
+        "NN_config.par": config_text(spin_orbit),
         "system_0.par": f"# {origin(conversion)}\n{system_text(crystal, 1.0)}",
         "input_0.par": _input(conversion),
         "kpoints_0.par": _k_points(conversion, lengths),
         "expBandStruct_0.par": _reference(conversion, lengths),
         "bandWeights_0.par": band_weights_text(_band_weights(conversion)),
-        **coefficient_texts(crystal.symbols, spinors),
+        **coefficient_texts(crystal.symbols, spin_orbit),
         "README.md": readme(conversion),
     }
 

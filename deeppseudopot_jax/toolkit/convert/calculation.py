@@ -12,7 +12,6 @@ from deeppseudopot_jax.toolkit.structures import crystal_of, read_atoms, read_cr
 from deeppseudopot_jax.types import Crystal
 
 _NAMELIST = re.compile(r"^\s*&system\b", re.IGNORECASE | re.MULTILINE)
-_NONCOLLINEAR = re.compile(r"^[^!\n]*\bnoncolin\s*=\s*\.?(\w)", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +21,14 @@ class Calculation:
     Attributes:
         crystal: as it lies in space there.
         is_spinor: whether levels are those of spinors; None where the file does not say.
+        has_spin_orbit: whether spin-orbit coupling is in their energies; None as above.
         n_electrons: per cell, as `SourceBands` has them; None where the file does not say.
         is_its_own: whether the file is one of the calculation itself, whose axes are certain.
     """
 
     crystal: Crystal
     is_spinor: bool | None = None
+    has_spin_orbit: bool | None = None
     n_electrons: float | None = None
     is_its_own: bool = False
 
@@ -47,13 +48,20 @@ def read_calculation(path: Path, spin: Spin | None = None) -> Calculation:
     """
     if path.is_dir() or path.suffix == ".xml":
         bands = read_espresso(path, spin)
-        return Calculation(bands.crystal, bands.is_spinor, bands.n_electrons, is_its_own=True)
+        return Calculation(
+            bands.crystal, bands.is_spinor, bands.has_spin_orbit, bands.n_electrons, is_its_own=True
+        )
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     text = read_regular(path, TEXT_LIMIT).decode("utf-8", errors="replace")
     if _NAMELIST.search(text):
-        found = _NONCOLLINEAR.search(text)
-        is_spinor = found is not None and found[1].lower() == "t"
+        is_spinor, has_spin_orbit = (_is_set(text, key) for key in ("noncolin", "lspinorb"))
         crystal = crystal_of(read_atoms(path, "espresso-in"))
-        return Calculation(crystal, is_spinor, is_its_own=True)
+        return Calculation(crystal, is_spinor, has_spin_orbit, is_its_own=True)
     return Calculation(read_crystal(path))
+
+
+def _is_set(text: str, key: str) -> bool:
+    """Whether a logical key of an input of pw.x is true; those that are absent are false."""
+    pattern = rf"^[^!\n]*\b{key}\s*=\s*\.?t"
+    return re.search(pattern, text, re.IGNORECASE | re.MULTILINE) is not None

@@ -69,6 +69,7 @@ def read_output(
         remarks += remark
     version = re.search(r"Program PWSCF v\.(\S+)", text)
     weights = np.array([point.weight for point in chosen])
+    spinors = _SPINORS.search(text)
     return SourceBands(
         program=f"pw.x of Quantum ESPRESSO {version.group(1) if version else ''}"
         + ("" if spin is None else f", spin {spin}"),
@@ -76,7 +77,8 @@ def read_output(
         k_points=k_points,
         labels=labels,
         energies=np.sort(np.array(levels), axis=1),
-        is_spinor=_SPINORS.search(text) is not None,
+        is_spinor=spinors is not None,
+        has_spin_orbit=spinors is not None and spinors[2] is None,
         n_electrons=_electrons(text, spin),
         mesh_weights=None if _is_path(text) or np.allclose(weights, weights[0]) else weights,
         file=str(path),

@@ -60,6 +60,7 @@ def read_xml(path: Path, spin: Spin | None = None, input_file: Path | None = Non
         else k_labels(input_file, k_points, crystal.lattice, alat),
         energies=np.sort(levels, axis=1),
         is_spinor=file.is_true("output/band_structure/noncolin"),
+        has_spin_orbit=file.is_true("output/band_structure/spinorbit"),
         n_electrons=n_electrons,
         mesh_weights=weights if file.is_mesh() else None,
         file=str(path),

@@ -20,6 +20,8 @@ class SourceBands:
         energies: eV, ascending at every k-point; a level of a spinor calculation stands for one
             state, any other level for two (spin up and down).
         is_spinor: whether levels are those of spinors.
+        has_spin_orbit: whether spin-orbit coupling is in the energies, as in those of spinors that
+            are not told to lack it.
         n_electrons: of the calculation per cell, semicore ones included; twice those of the chosen
             spin where the calculation is spin-polarised; None where the files do not say.
         first_band: number of the first column counted from 0, as programs that treat only some
@@ -35,6 +37,7 @@ class SourceBands:
     labels: tuple[str, ...]
     energies: Float[np.ndarray, "kpt level"]
     is_spinor: bool
+    has_spin_orbit: bool
     n_electrons: float | None = None
     first_band: int = 0
     mesh_weights: Float[np.ndarray, " kpt"] | None = None

@@ -58,9 +58,9 @@ trainNL = 1                     # fit a6 and a7"""
 _SPIN_PRIOR = "prior_width = 1200              # steps: keeps a5 to a7 in bounds\n"
 
 
-def config_text(spinors: bool = False) -> str:
+def config_text(spin_orbit: bool = False) -> str:
     """NN_config.par: least squares of a network, with spin-orbit coupling where asked for."""
-    if not spinors:
+    if not spin_orbit:
         return _CONFIG.format(spin=_WITHOUT_SPIN)
     return _CONFIG.format(spin=_WITH_SPIN) + _SPIN_PRIOR
 
@@ -86,10 +86,10 @@ def band_weights(n_bands: int, occupied: int | None) -> Float[np.ndarray, " band
     return weights
 
 
-def coefficient_texts(symbols: Sequence[str], spinors: bool = False) -> dict[str, str]:
+def coefficient_texts(symbols: Sequence[str], spin_orbit: bool = False) -> dict[str, str]:
     """Name and text of the init_<atom>Params.par of every species."""
     return {
-        f"init_{symbol}Params.par": _coefficients(symbol, spinors)
+        f"init_{symbol}Params.par": _coefficients(symbol, spin_orbit)
         for symbol in sorted(set(symbols))
     }
 
@@ -99,9 +99,9 @@ def guessed_files(symbols: Sequence[str]) -> list[str]:
     return [f"init_{s}Params.par" for s in sorted(set(symbols)) if start_of(s).is_guess]
 
 
-def _coefficients(symbol: str, spinors: bool) -> str:
+def _coefficients(symbol: str, spin_orbit: bool) -> str:
     start = start_of(symbol)
-    spin_orbit = _SPIN_ORBIT_START if spinors else 0.0
-    values = (*start.coefficients, 0.0, spin_orbit, 0.0, 0.0, 0.0)
+    coupling = _SPIN_ORBIT_START if spin_orbit else 0.0
+    values = (*start.coefficients, 0.0, coupling, 0.0, 0.0, 0.0)
     rows = [f"{x:9.4f}   # {name}\n" for x, name in zip(values, _COEFFICIENTS, strict=True)]
     return f"# {symbol}: {start.source}\n" + "".join(rows)
