@@ -33,6 +33,9 @@ from deeppseudopot_jax.parameters import Parameters  # noqa: E402
 from deeppseudopot_jax.problem import Problem, build_problem, distribute  # noqa: E402
 from deeppseudopot_jax.settings import Settings  # noqa: E402
 from deeppseudopot_jax.types import Bundle, DeformationTarget, SystemInput  # noqa: E402
+from deeppseudopot_jax.version import version  # noqa: E402
+
+__version__ = version()
 
 loss = cost
 """The name that other codes use."""

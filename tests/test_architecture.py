@@ -8,8 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "deeppseudopot_jax"
 LAYERS = (
-    ("errors", "arguments", "bundle_arguments", "units", "types", "settings", "stages", "numerics",
-     "records"),
+    ("errors", "version", "arguments", "bundle_arguments", "units", "types", "settings", "stages",
+     "numerics", "records"),
     ("crystal", "basis", "parallel", "parameters", "symmetry_points", "symmetry_library",
      "space_group", "k_path", "band_curves", "resources", "primitive_cell"),
     ("potentials",),

@@ -13,7 +13,6 @@ from deeppseudopot_jax.cli.running import (
     report_command,
     run_command,
 )
-from deeppseudopot_jax.run.stages.describe import version
 from deeppseudopot_jax.toolkit.cluster import command as cluster
 from deeppseudopot_jax.toolkit.convert.command import convert_app
 from deeppseudopot_jax.toolkit.density import command as density
@@ -22,6 +21,7 @@ from deeppseudopot_jax.toolkit.export import command as export
 from deeppseudopot_jax.toolkit.new import command as new
 from deeppseudopot_jax.toolkit.plot.command import plot_app
 from deeppseudopot_jax.toolkit.primitive import command as primitive
+from deeppseudopot_jax.version import version
 
 app = typer.Typer(
     no_args_is_help=True,

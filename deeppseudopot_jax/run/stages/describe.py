@@ -1,7 +1,6 @@
 """What a run says of itself before it begins."""
 
 from collections.abc import Sequence
-from importlib import metadata
 
 import jax
 
@@ -14,6 +13,7 @@ from deeppseudopot_jax.training.least_squares.coordinates import coordinates_of
 from deeppseudopot_jax.training.least_squares.uncertainty import independent_data
 from deeppseudopot_jax.training.trainable import split
 from deeppseudopot_jax.types import SystemInput
+from deeppseudopot_jax.version import version
 
 
 def describe(session: Session, notes: Sequence[str], title: str = "") -> None:
@@ -100,11 +100,3 @@ def _k_points(system: SystemInput) -> str:
     if n_fitted == 0:
         return f"{n_k} k-points, all held out"
     return f"{n_k} k-points" + ("" if n_fitted == n_k else f" ({n_k - n_fitted} held out)")
-
-
-def version() -> str:
-    """Of this package, as it is installed."""
-    try:
-        return metadata.version("deeppseudopot-jax")
-    except metadata.PackageNotFoundError:
-        return "(version unknown: not installed)"

@@ -9,8 +9,8 @@ import jaxlib
 import numpy as np
 
 from deeppseudopot_jax.run.session import Session
-from deeppseudopot_jax.run.stages.describe import version
 from deeppseudopot_jax.run.timing import table
+from deeppseudopot_jax.version import version
 
 _FORMAT = 1
 _MODULE = "__main__.py"

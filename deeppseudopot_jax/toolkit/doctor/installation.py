@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 from deeppseudopot_jax.files.results.movies import movies_made_by
 from deeppseudopot_jax.resources import physical_memory, spelled
 from deeppseudopot_jax.run.checks.resources import available_memory
-from deeppseudopot_jax.run.stages.describe import version
+from deeppseudopot_jax.version import version
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "bundles": ("ase", "seekpath"),

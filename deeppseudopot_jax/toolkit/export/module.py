@@ -15,9 +15,9 @@ import numpy as np
 from deeppseudopot_jax.errors import UnsupportedError
 from deeppseudopot_jax.potentials.catalogue import ModelOptions
 from deeppseudopot_jax.potentials.networks import BATCH_NORM_EPSILON, NetworkModel
-from deeppseudopot_jax.run.stages.describe import version
 from deeppseudopot_jax.toolkit.export.loading import LoadedPotential
 from deeppseudopot_jax.types import SystemInput
+from deeppseudopot_jax.version import version
 
 _LINE = 76
 """Characters of a line of base64."""
