@@ -147,6 +147,7 @@ def test_gradient_is_the_finite_difference(solver):
     assert_allclose(found, expected, rtol=2e-6)
 
 
+@pytest.mark.exhaustive
 def test_replicas_are_a_batch_and_second_derivatives_are_refused():
     _, problem, params, tables = made(a_system(), np.concatenate([HALF, AT_GAMMA]))
     replicas = jax.tree.map(lambda leaf: jnp.stack([leaf, 1.02 * leaf]), params)

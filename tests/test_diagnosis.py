@@ -69,6 +69,7 @@ def test_couplings_whose_states_do_not_converge():
     assert "states not converged" in found and "k + q of q-point 0" in found
 
 
+@pytest.mark.exhaustive
 def test_couplings_of_a_multiplet_that_is_too_large():
     edges = {"valence_band": 14, "conduction_band": 16}
     target = (CouplingTarget(0, "Si", "x", "cb", np.array([0.1])),)

@@ -82,7 +82,7 @@ def test_patience_ends_a_member_of_adam():
     assert (idle[ended & np.isfinite(np.asarray(found.cost))] == 3).all()
 
 
-@pytest.mark.parametrize("fit", [FIT, ""])
+@pytest.mark.parametrize("fit", [FIT, pytest.param("", marks=pytest.mark.exhaustive)])
 def test_a_run_writes_every_member_and_their_spread(tmp_path, fit):
     inputs = bundle_samples.write(
         tmp_path / "inputs",

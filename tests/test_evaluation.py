@@ -83,6 +83,7 @@ def test_accuracy_is_a_bound_and_a_tenth_of_it(residual, effort):
     assert accuracy == (residual, residual / 10.0, 0.03, effort)
 
 
+@pytest.mark.exhaustive
 def test_the_cost_of_deformation_potentials_takes_the_undeformed_bands(monkeypatch):
     order = np.array([[1, 0, 2, 3, 4, 5, 6, 7]] * 3)
     rows = (DeformationTarget((0, 1), (1, 3), 1.02, -3.0, 2.0),)

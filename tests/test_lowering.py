@@ -20,7 +20,14 @@ from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_s
 from deeppseudopot_jax.training.least_squares.linearised import linearised
 from deeppseudopot_jax.training.trainable import split
 
-BUNDLES = ("silicon", "gallium_arsenide", "indium_phosphide_soc")
+CASES = [
+    pytest.param(
+        (name, precision),
+        marks=pytest.mark.exhaustive if name == "gallium_arsenide" else (),
+    )
+    for name in ("silicon", "gallium_arsenide", "indium_phosphide_soc")
+    for precision in ("float64", "float32")
+]
 PLATFORMS = ("cuda", "tpu")
 MONTE_CARLO = {
     "model": "ZeroFunction", "max_epochs": 0, "monte_carlo": True, "mc_iterations": 10,
@@ -28,7 +35,7 @@ MONTE_CARLO = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=[(b, p) for b in BUNDLES for p in ("float64", "float32")])
+@pytest.fixture(scope="module", params=CASES)
 def case(request, configs):
     name, precision = request.param
     bundle = read_bundle(configs / name)

@@ -133,6 +133,7 @@ def test_gradient_is_the_finite_difference(system, bands):
     assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_replicas_are_a_batch_and_second_derivatives_are_refused():
     problem, params = made(lambda rng: random_system(rng, n_bands=4))
 
