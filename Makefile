@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 # The stamp is newer than pyproject.toml exactly when the environment is complete.
 $(VENV)/installed: pyproject.toml
@@ -14,7 +14,7 @@ $(VENV)/installed: pyproject.toml
 demo: $(VENV)/installed
 	$(BIN)/deeppseudopot run configs/silicon demo_results --overwrite
 
-test: lint
+test: lint docs
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		-m "not exhaustive and not as_compiled"
 	OPENBLAS_NUM_THREADS=1 JAX_DISABLE_MOST_OPTIMIZATIONS=0 \
@@ -25,5 +25,9 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Afresh and with warnings as errors; the pages are in docs/_build/html.
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -q -E -W --keep-going docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) demo_results
+	rm -rf $(VENV) demo_results docs/_build

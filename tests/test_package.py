@@ -32,7 +32,7 @@ def test_the_version_is_the_same_everywhere():
 def test_extras_of_the_container_are_those_of_the_package():
     container = (REPOSITORY / "Containerfile").read_text()
     asked = re.search(r"/source\[([a-z,]+)\]", container)[1].split(",")
-    assert set(asked) == set(PROJECT["optional-dependencies"]) - {"dev"}
+    assert set(asked) == set(PROJECT["optional-dependencies"]) - {"dev", "docs"}
 
 
 @pytest.fixture(scope="module")
