@@ -1,16 +1,13 @@
-"""The pages of docs/: names, files, messages and links in them are those of the code."""
+"""The pages of docs/: names, files and messages in them are those of the code."""
 
 import ast
 import re
-import shlex
 from functools import cache
 from importlib import import_module
 from itertools import product
 from pathlib import Path
 
 import pytest
-from test_commands import COMMANDS
-from test_docs import anchor
 
 import deeppseudopot_jax
 from deeppseudopot_jax.run import file_names
@@ -20,9 +17,6 @@ from deeppseudopot_jax.toolkit.export import structures, writing
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
 PACKAGE = REPOSITORY / "deeppseudopot_jax"
-PAGES = sorted(
-    str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if "_build" not in page.parts
-)
 TOOLKIT = sorted(path.parent.name for path in (PACKAGE / "toolkit").glob("*/__init__.py"))
 
 
@@ -111,7 +105,8 @@ def test_every_name_of_a_run_and_of_an_evaluation_is_described():
 def test_so_is_every_name_of_the_toolkit(tmp_path):
     found = {"SO_Ga.par", "clusters.dat", "clusters.csv", writing._MODULE, "some_energies.dat"}
     for image in FORMATS:
-        found |= {path.name for path in targets_in(tmp_path, 0, True, True, image, False) if path}
+        targets = targets_in(tmp_path / "inputs", tmp_path, 0, True, True, image, False)
+        found |= {path.name for path in targets if path}
     found |= {f"clusters_plot{name}.{end}" for name in ("PCA", "PP") for end in ("pdf", "png")}
     for with_tail in (False, True):
         found |= {*writing._q_names(with_tail), *writing._pot_names(("Ga", "P"), with_tail)}
@@ -181,52 +176,7 @@ def test_every_public_name_is_on_the_page(package):
     assert deeppseudopot_jax.loss is deeppseudopot_jax.cost
 
 
-# --- all pages
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page):
-    for target, place in re.findall(r"\]\(([^)#\s]+)?(?:#([^)\s]+))?\)", text_of(page)):
-        if ":" in target:
-            continue
-        path = ((DOCS / page).parent / target).resolve() if target else DOCS / page
-        assert path.exists(), target
-        if place:
-            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-            assert place in {anchor(heading.replace("`", "")) for heading in headings}, target
-
-
-def commands() -> list[tuple[str, str]]:
-    """Every command in a block of shell commands, with its page."""
-    found = []
-    for page in PAGES:
-        for block in re.findall(r"^```(?:sh|)\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL):
-            lines = block.replace("\\\n", " ").splitlines()
-            found += [(page, line) for line in lines if line.startswith("deeppseudopot ")]
-    found = [(page, line) for page, line in found if "[" not in line and "..." not in line]
-    return found
-
-
-@pytest.mark.parametrize(("page", "line"), commands())
-def test_commands_are_understood(page, line):
-    """Their names, options and numbers of arguments; nothing is run."""
-    words = shlex.split(line, comments=True)
-    n = next(n for n in (2, 3) if " ".join(words[:n]) in COMMANDS)
-    parameters, words = COMMANDS[" ".join(words[:n])].params, words[n:]
-    options = {name: p for p in parameters if p.param_type_name == "option" for name in p.opts}
-    arguments = [p for p in parameters if p.param_type_name == "argument"]
-    given = []
-    while words:
-        word = words.pop(0)
-        if word.startswith("--"):
-            option = options[word]
-            n_values = 0 if option.is_flag else option.nargs
-            assert len(words) >= n_values
-            del words[:n_values]
-        else:
-            given.append(word)
-    assert len(given) >= sum(argument.required for argument in arguments)
-    assert len(given) <= len(arguments) or any(argument.nargs == -1 for argument in arguments)
+# --- index.md, quickstart.md
 
 
 def test_the_quick_start_is_the_same_on_both_pages():
