@@ -149,7 +149,7 @@ def test_other_platforms_do_without(platform, dtype):
         assert lapack_ffi._TARGET in solve_all.lower(shape).as_text()
 
 
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [2, pytest.param(4, marks=pytest.mark.exhaustive)])
 def test_many_devices_on_few_cores_do_not_lock_up(devices):
     worker("solve", XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}")
 

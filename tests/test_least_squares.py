@@ -356,13 +356,8 @@ def inputs_of(problem: Problem, params: Parameters, group: SystemGroup, index: i
     return jnp.concatenate([shells, *(strength.ravel() for strength in strengths)])
 
 
-@pytest.mark.parametrize(
-    ("make", "side"),
-    [
-        (coefficients, "inputs"),
-        pytest.param(one_group, "parameters", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("make", "side"), [(coefficients, "inputs"), (one_group, "parameters")])
 def test_a_step_follows_the_bend_of_the_model(make, side):
     case = made(make(np.random.default_rng(6)))
     cost, problem, frozen, trainable, coordinates = case

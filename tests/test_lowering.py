@@ -20,10 +20,15 @@ from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_s
 from deeppseudopot_jax.training.least_squares.linearised import linearised
 from deeppseudopot_jax.training.trainable import split
 
+ALWAYS = (
+    ("silicon", "float64"),
+    ("indium_phosphide_soc", "float64"),
+    ("indium_phosphide_soc", "float32"),
+)
 CASES = [
     pytest.param(
         (name, precision),
-        marks=pytest.mark.exhaustive if name == "gallium_arsenide" else (),
+        marks=() if (name, precision) in ALWAYS else pytest.mark.exhaustive,
     )
     for name in ("silicon", "gallium_arsenide", "indium_phosphide_soc")
     for precision in ("float64", "float32")

@@ -62,7 +62,9 @@ def test_free_electrons_have_mass_one():
             id="own plane waves",
             marks=pytest.mark.exhaustive,
         ),
-        pytest.param(always_iterative, {"spin_orbit": True}, id="iterative"),
+        pytest.param(
+            always_iterative, {"spin_orbit": True}, id="iterative", marks=pytest.mark.exhaustive
+        ),
     ],
 )
 def test_curvatures_are_finite_differences(solver, settings):

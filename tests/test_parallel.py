@@ -115,11 +115,9 @@ def test_least_squares_on_four_devices_makes_the_same_steps(tmp_path, started):
 
 
 def test_a_run_of_two_processes_writes_the_files_of_one(tmp_path):
-    """Of a training, and of Monte Carlo after it with a replica on every device."""
-    config = CONFIG + MONTE_CARLO + "mc_replicas = 4\nstages = network monte_carlo\n"
     edges = "nBands = 4\nmaxKE = 5\n"  # none, whose masses would take time
     inputs = bundle_samples.write(
-        tmp_path / "inputs", NN_config=config, input_0=edges, **dict.fromkeys(START)
+        tmp_path / "inputs", NN_config=CONFIG, input_0=edges, **dict.fromkeys(START)
     )
     two, one = tmp_path / "two", tmp_path / "one"
     processes = start_two(["-m", "deeppseudopot_jax", "run", inputs, two])

@@ -219,7 +219,7 @@ def test_priors_weigh_as_much_as_all_levels_together(change):
     assert_allclose(values[1], 2.0 * values[0], rtol=1e-9)
 
 
-@pytest.mark.parametrize("settings", [{}, NETWORK])
+@pytest.mark.parametrize("settings", [pytest.param({}, marks=pytest.mark.exhaustive), NETWORK])
 def test_gradients_are_those_of_finite_differences(settings):
     bundle = made(**settings, **CHANNELS, **PRIORS)
     problem = build_problem(bundle)

@@ -159,6 +159,7 @@ def test_old_folders_are_told(in_stages, inputs, no_figures):
     assert "older than this run: 1_zunger/\n" in log_of(in_stages.results)
 
 
+@pytest.mark.exhaustive
 def test_least_squares_after_monte_carlo_and_two_kills(inputs, tmp_path, monkeypatch, no_figures):
     monkeypatch.setattr(stage, "_STEPS_PER_CHUNK", 10)
     folder = inputs(LEAST_SQUARES + MONTE_CARLO + ZERO + "stages = monte_carlo zunger\n")
