@@ -9,7 +9,7 @@ import numpy as np
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.atomic import atomic_path
 from deeppseudopot_jax.files.bundle.crystal import read_crystal as read_crystal_document
-from deeppseudopot_jax.files.bundle.text import document_of, read_document
+from deeppseudopot_jax.files.bundle.text import document_of, read_alone
 from deeppseudopot_jax.files.bundle.writing import system_text
 from deeppseudopot_jax.files.findings import Findings
 from deeppseudopot_jax.toolkit.extras import needed
@@ -29,12 +29,7 @@ def read_crystal(path: Path) -> Crystal:
     """
     if path.suffix != BUNDLE_SUFFIX:
         return crystal_of(read_atoms(path))
-    findings = Findings()
-    document = read_document(path, findings)
-    crystal = None if document is None else read_crystal_document(document)
-    findings.raise_if_any(str(path.parent))
-    assert crystal is not None
-    return crystal
+    return read_alone(path, read_crystal_document)
 
 
 def read_atoms(path: Path, file_format: str | None = None) -> Any:

@@ -5,15 +5,18 @@ newline and Windows line ends do not matter.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from deeppseudopot_jax.files.findings import BundleError, Findings
 from deeppseudopot_jax.files.regular import TEXT_LIMIT, read_regular
+
+Content = TypeVar("Content")
 
 LARGEST_FRACTION = 4.0
 """Of coordinates in units of lattice vectors: what is farther out is a slip, and loses digits."""
@@ -107,6 +110,24 @@ def document_of(name: str, text: str, findings: Findings) -> Document:
     split = ((number, *line.partition("#")) for number, line in numbered)
     stripped = (Line(number, text.strip(), comment.strip()) for number, text, _, comment in split)
     return Document(name, tuple(line for line in stripped if line.text), findings)
+
+
+def read_alone(path: Path, reader: Callable[[Document], Content | None]) -> Content:
+    """What `reader` makes of a file that is looked at by itself, outside of a bundle.
+
+    Args:
+        path: of the file.
+        reader: gives None, with problems, where it cannot use the lines.
+
+    Raises:
+        BundleError: listing everything wrong with the file.
+    """
+    findings = Findings()
+    document = read_document(path, findings)
+    content = None if document is None else reader(document)
+    findings.raise_if_any(str(path.parent))
+    assert content is not None
+    return content
 
 
 def parse_integer(text: str) -> int | None:

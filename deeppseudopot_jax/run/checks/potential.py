@@ -11,6 +11,7 @@ from deeppseudopot_jax.files.bundle.reader import read_bundle
 from deeppseudopot_jax.files.bundle.text import read_document, read_table
 from deeppseudopot_jax.files.findings import Findings
 from deeppseudopot_jax.initialise import initial_params
+from deeppseudopot_jax.parameters import Parameters
 from deeppseudopot_jax.potentials.compose import v_of_q
 from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.run.checks.plan import RunPlan, plan_of
@@ -32,6 +33,22 @@ def evaluation_of(
     if results is None:
         return plan_of(bundle, "eval"), None
     return plan_of(bundle, "eval"), potential_of(Path(results))
+
+
+def parameters_of(bundle: Bundle, problem: Problem, taken: Potential | None) -> Parameters:
+    """The parameters of an evaluation, checked against the run that they come from.
+
+    Args:
+        bundle: of the plan that `evaluation_of` gives.
+        problem: made of that bundle.
+        taken: what `evaluation_of` gives beside the plan.
+
+    Raises:
+        InputError: as `check_same_potential` does, or if weights do not fit the model.
+    """
+    if taken is not None:
+        check_same_potential(bundle, problem, taken)
+    return initial_params(bundle, problem)
 
 
 def check_same_potential(bundle: Bundle, problem: Problem, potential: Potential) -> None:

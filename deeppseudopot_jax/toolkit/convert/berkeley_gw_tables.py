@@ -18,9 +18,8 @@ from deeppseudopot_jax.files.bundle.text import (
     parse_integer,
     parse_number,
     parse_row,
-    read_document,
+    read_alone,
 )
-from deeppseudopot_jax.files.findings import Findings
 
 _FORMS = "bandstructure.dat (8 columns), or eqp.dat (k-points with 4 columns of levels below)"
 _LEVEL = "spin band E_MF E_QP"
@@ -57,12 +56,7 @@ def read_table(path: Path) -> QuasiparticleTable:
     Raises:
         BundleError: if it is none of them, is truncated, or has other bands at some k-points.
     """
-    findings = Findings()
-    document = read_document(path, findings)
-    found = None if document is None else _table(document)
-    findings.raise_if_any(str(path.parent))
-    assert found is not None
-    return found
+    return read_alone(path, _table)
 
 
 def _table(document: Document) -> QuasiparticleTable | None:

@@ -13,9 +13,8 @@ from deeppseudopot_jax.files.bundle.text import (
     Line,
     parse_integer,
     parse_row,
-    read_document,
+    read_alone,
 )
-from deeppseudopot_jax.files.findings import Findings
 
 _CARD = re.compile(r"K_POINTS\s*[{(]?\s*(\w*)\s*[)}]?", re.IGNORECASE)
 _ROW = "k1 k2 k3 number ! name"
@@ -50,12 +49,7 @@ def read_k_points_card(path: Path) -> KPointsCard:
     Raises:
         BundleError: if there is none, or it cannot be read.
     """
-    findings = Findings()
-    document = read_document(path, findings)
-    card = None if document is None else _card(document)
-    findings.raise_if_any(str(path.parent))
-    assert card is not None
-    return card
+    return read_alone(path, _card)
 
 
 def _card(document: Document) -> KPointsCard | None:

@@ -10,10 +10,9 @@ from deeppseudopot_jax.costs.diagnosis import potential_failure
 from deeppseudopot_jax.errors import InputError, NumericalError
 from deeppseudopot_jax.files.bundle.potential import Potential
 from deeppseudopot_jax.files.results.states import SavedStates, StateSets, read_states
-from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.observables.bloch_states import BlochStates, bloch_states
 from deeppseudopot_jax.problem import build_problem, local_model, with_local
-from deeppseudopot_jax.run.checks.potential import check_same_potential
+from deeppseudopot_jax.run.checks.potential import parameters_of
 from deeppseudopot_jax.run.stages.states import state_sets
 from deeppseudopot_jax.types import Bundle, SystemInput
 
@@ -50,9 +49,7 @@ class Solving:
         alone = replace(self.bundle, systems=(self.system,))
         # A network knows the largest wave number of all systems of its bundle.
         problem = with_local(build_problem(alone), local_model(self.bundle))
-        if self.taken is not None:
-            check_same_potential(alone, problem, self.taken)
-        params = initial_params(alone, problem)
+        params = parameters_of(alone, problem, self.taken)
         if failure := potential_failure(problem, params):
             raise NumericalError(failure)
         yield from bloch_states(problem, params, 0)

@@ -8,14 +8,13 @@ import numpy as np
 from jaxtyping import Float
 
 from deeppseudopot_jax.files.bundle.potential import Potential
-from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.parameters import COLUMNS, LONG_RANGE, Parameters
 from deeppseudopot_jax.potentials.compose import LocalModel
 from deeppseudopot_jax.potentials.long_range import long_range_potential, long_range_tail
 from deeppseudopot_jax.problem import Problem, build_problem
 from deeppseudopot_jax.run.checks.capabilities import check_initialised
 from deeppseudopot_jax.run.checks.plan import RunPlan
-from deeppseudopot_jax.run.checks.potential import check_same_potential, evaluation_of
+from deeppseudopot_jax.run.checks.potential import evaluation_of, parameters_of
 from deeppseudopot_jax.run.potential_files import coefficients_of
 from deeppseudopot_jax.types import Bundle
 
@@ -108,9 +107,7 @@ def load(plan: RunPlan, taken: Potential | None) -> LoadedPotential:
             the files of a run than they were there.
     """
     problem = build_problem(plan.bundle)
-    if taken is not None:
-        check_same_potential(plan.bundle, problem, taken)
-    params = initial_params(plan.bundle, problem)
+    params = parameters_of(plan.bundle, problem, taken)
     source = plan.bundle.folder if taken is None else taken.folder
     return LoadedPotential(plan.bundle, problem, params, source)
 

@@ -8,7 +8,6 @@ import numpy as np
 from deeppseudopot_jax.basis import Sphere, plane_waves
 from deeppseudopot_jax.files.results.painter import Drawing, Here
 from deeppseudopot_jax.files.results.tables import write_costs
-from deeppseudopot_jax.initialise import initial_params
 from deeppseudopot_jax.observables.observable import vector
 from deeppseudopot_jax.observables.term_energies import (
     SUM,
@@ -18,7 +17,7 @@ from deeppseudopot_jax.observables.term_energies import (
 )
 from deeppseudopot_jax.problem import build_problem
 from deeppseudopot_jax.run.checks.capabilities import check_initialised
-from deeppseudopot_jax.run.checks.potential import check_same_potential, evaluation_of
+from deeppseudopot_jax.run.checks.potential import evaluation_of, parameters_of
 from deeppseudopot_jax.symmetry_points import point_namer
 from deeppseudopot_jax.toolkit.plot.blocks import Block, block_of
 from deeppseudopot_jax.toolkit.plot.targets import check_figure, check_index
@@ -72,9 +71,7 @@ def plot_hamiltonian(
     n_waves = _smallest_basis(described, k_points, bundle.settings.basis_sphere)
     chosen = block_of(block, spins, n_waves, n_spin)
     problem = build_problem(bundle)
-    if taken is not None:
-        check_same_potential(bundle, problem, taken)
-    params = initial_params(bundle, problem)
+    params = parameters_of(bundle, problem, taken)
     titles = {k_point: _title(described, k_point) for k_point in k_points}
     matrices, energies = {}, {}
     for k_point, title in titles.items():

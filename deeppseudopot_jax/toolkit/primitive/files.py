@@ -8,10 +8,9 @@ import numpy as np
 from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.atomic import atomic_path
 from deeppseudopot_jax.files.bundle.k_points import WeightedPoints, read_points
-from deeppseudopot_jax.files.bundle.text import read_document
+from deeppseudopot_jax.files.bundle.text import read_alone
 from deeppseudopot_jax.files.bundle.writing import k_points_text, system_text
 from deeppseudopot_jax.files.disk import writing
-from deeppseudopot_jax.files.findings import Findings
 from deeppseudopot_jax.k_path import k_path
 from deeppseudopot_jax.primitive_cell import PrimitiveCell, primitive_cell
 from deeppseudopot_jax.toolkit.paths import PathSource, standard_path
@@ -65,7 +64,7 @@ def write_primitive(
     written = [target] if k_points is None and path is None else [target, k_target]
     refuse_existing(written, overwrite)
     crystal = read_crystal(source)
-    given = None if k_points is None else _read_k_points(k_points)
+    given = None if k_points is None else read_alone(k_points, read_points)
     try:
         primitive = primitive_cell(crystal, tolerance)
         text = _k_points_text(primitive, given, path, n_points, tolerance)
@@ -95,15 +94,6 @@ def _format_of(target: Path) -> str | None:
 def _index_of(target: Path) -> str:
     found = _SYSTEM.fullmatch(target.name)
     return found[1] if found else "0"
-
-
-def _read_k_points(path: Path) -> WeightedPoints:
-    findings = Findings()
-    document = read_document(path, findings)
-    points = None if document is None else read_points(document)
-    findings.raise_if_any(str(path.parent))
-    assert points is not None
-    return points
 
 
 def _k_points_text(
