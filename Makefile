@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs gallery clean
 
 # The stamp is newer than pyproject.toml exactly when the environment is complete.
 $(VENV)/installed: pyproject.toml
@@ -29,5 +29,10 @@ lint: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/python -m sphinx -q -E -W --keep-going docs docs/_build/html
 
+# Fits every bundle of configs/gallery and writes the tables and levels of docs/gallery.
+gallery: $(VENV)/installed
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/make_gallery.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/make_joint_fit.py
+
 clean:
-	rm -rf $(VENV) demo_results docs/_build
+	rm -rf $(VENV) demo_results gallery_results docs/_build

@@ -71,6 +71,6 @@ def test_an_evaluation_of_its_own_potential_and_of_that_of_a_run(configs, tmp_pa
 
 
 def test_every_bundle_names_its_source(configs):
-    for folder in configs.iterdir():
+    for folder in sorted(path.parent for path in configs.rglob("NN_config.par")):
         text = (folder / "README.md").read_text()
         assert "**Source.**" in text and "**Script.**" in text, folder.name

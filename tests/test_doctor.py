@@ -548,7 +548,13 @@ def test_the_command(small, tmp_path):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "configs").iterdir()))
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        str(path.parent.relative_to(ROOT / "configs"))
+        for path in (ROOT / "configs").rglob("NN_config.par")
+    ),
+)
 def test_no_warning_for_the_bundles_of_this_project(name):
     examination = examine(ROOT / "configs" / name)
     assert [r for r in examination.remarks if r.severity != "note"] == []
