@@ -1,14 +1,16 @@
 """Least-squares fits against what they must reach: cost against wall time of whole commands.
 
-    python benchmarks/fitting.py [case ...] [--curves FILE]
+    python benchmarks/fitting.py [case ...] [--curves FILE [--table FILE]]
 
 Each case is a bundle of configs/ or of $DEEPPSEUDOPOT_SHARED/bundles (default ../shared) with other
 keys, run by the command line twice; the second run, which finds compiled programs, counts. Seconds
 are wall time since the command was started, read off its log while it runs. With `--curves` the
-costs of adam, sgd and lm are drawn against time for three bundles instead.
+costs of adam, sgd and lm are drawn against time for three bundles instead, and with `--table`
+written as rows of bundle, optimiser, seconds and lowest cost.
 """
 
 import argparse
+import csv
 import re
 import shutil
 import subprocess
@@ -197,7 +199,7 @@ def report(name: str, case: Case, runs: int) -> None:
         print(f"  {file.name}: {shown}", flush=True)
 
 
-def curves(file: Path, runs: int) -> None:
+def curves(file: Path, table: Path | None, runs: int) -> None:
     """Cost against time of three optimisers on three bundles."""
     rates = {"optimizer_lr": "0.005", "scheduler_gamma": "0.9", "schedulerStep": "80"}
     fourier = FOURIER | {"plotEvery": "10000"} | NO_PRIOR
@@ -220,7 +222,19 @@ def curves(file: Path, runs: int) -> None:
             lowest = list(accumulate((cost for _, cost in outcome.costs), min))
             panels[title][name] = list(zip(seconds, lowest, strict=True))
             print(f"{title}, {name}: {lowest[-1]:.4g} after {seconds[-1]:.0f} s", flush=True)
+    if table is not None:
+        _write(panels, table)
     _draw(panels, file)
+
+
+def _write(panels: dict[str, dict[str, list[tuple[float, float]]]], table: Path) -> None:
+    with table.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("bundle", "optimiser", "seconds", "lowest cost"))
+        for title, found in panels.items():
+            for name, points in found.items():
+                rows.writerows((title, name, f"{s:.2f}", f"{cost:.5g}") for s, cost in points)
+    print(f"written: {table}")
 
 
 def _draw(panels: dict[str, dict[str, list[tuple[float, float]]]], file: Path) -> None:
@@ -251,9 +265,10 @@ def main() -> None:
     parser.add_argument("case", nargs="*", choices=[*known, []], default=[])
     parser.add_argument("--runs", type=int, default=2, help="of each command; the last one counts")
     parser.add_argument("--curves", type=figure_file, metavar="FILE")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="the points of --curves")
     arguments = parser.parse_args()
     if arguments.curves:
-        curves(arguments.curves, arguments.runs)
+        curves(arguments.curves, arguments.table, arguments.runs)
         return
     for name in arguments.case or known:
         report(name, known[name], arguments.runs)

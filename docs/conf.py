@@ -1,6 +1,7 @@
 """How Sphinx makes pages of the Markdown files here: `make docs`."""
 
 import html
+import logging
 import os
 import re
 import sys
@@ -23,13 +24,27 @@ author = "The deeppseudopot_jax developers"
 copyright = author
 version = release = _PROJECT["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 suppress_warnings = ["epub.unknown_project_files"]
 default_role = "literal"
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
+
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+# Cells run a program once: compiling it well would take longer than running it badly.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+# IPython's settings are these, not those of whoever builds the pages.
+_PROFILE = HERE / "_build" / "ipython" / "profile_default"
+_PROFILE.mkdir(parents=True, exist_ok=True)
+(_PROFILE / "ipython_kernel_config.json").write_text('{"IPKernelApp": {"log_level": 40}}')
+os.environ["IPYTHONDIR"] = str(_PROFILE.parent)
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # it would tell every page
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

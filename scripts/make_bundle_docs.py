@@ -1,7 +1,7 @@
-"""Rewrite what docs/bundle.md and docs/models.md take from the code, and draw docs/models.png.
+"""Rewrite what docs/bundle.md and docs/models.md take from the code.
 
 python scripts/make_bundle_docs.py            # the tables; seconds
-python scripts/make_bundle_docs.py --figure   # the figure too; minutes
+python scripts/make_bundle_docs.py --curves   # docs/data/models.csv too; minutes
 """
 
 import argparse
@@ -31,15 +31,15 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the pages, and the figure where it is asked for."""
+    """Write the pages, and the curves where they are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figure", action="store_true", help="draw docs/models.png too")
+    parser.add_argument("--curves", action="store_true", help="docs/data/models.csv too")
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
-    if parser.parse_args().figure:
-        from model_figure import draw  # needs matplotlib and minutes
+    if parser.parse_args().curves:
+        from model_figure import write_table  # needs minutes
 
-        draw(DOCS / "models.png")
+        write_table(DOCS / "data" / "models.csv")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """docs/bundle.md and docs/models.md: they are those of the code, and their examples can be read."""
 
+import csv
 import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from pydantic import BaseModel
 
 from deeppseudopot_jax.files.bundle import read_bundle
@@ -18,6 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
 sys.path.append(str(REPOSITORY / "scripts"))
 
+import model_figure  # noqa: E402
 from key_tables import examples  # noqa: E402
 from make_bundle_docs import pages  # noqa: E402
 
@@ -75,10 +79,32 @@ def test_every_file_that_is_looked_for_is_on_the_page(tmp_path, monkeypatch):
         assert f"`{general}`" in PAGE, name
 
 
-def test_every_model_has_its_row_and_the_figure_is_small():
+def test_every_model_has_its_row_and_its_curves():
     page = (DOCS / "models.md").read_text(encoding="utf-8")
     assert all(f"\n| `{name}` |" in page for name in CATALOGUE)
-    assert (DOCS / "models.png").stat().st_size < 200_000
+    assert {name for name, _ in drawn_curves()} == {*model_figure.NAMES, "Zunger"}
+
+
+def drawn_curves() -> dict[tuple[str, str], np.ndarray]:
+    """v(q) of docs/data/models.csv, by model and curve."""
+    with (DOCS / "data" / "models.csv").open(encoding="utf-8") as file:
+        _, *rows = csv.reader(file)
+    return {(name, curve): np.array(v, dtype=float) for name, curve, *v in rows}
+
+
+def test_the_dashed_curve_is_that_of_silicon():
+    _, target = model_figure.grid()
+    assert_allclose(drawn_curves()["Zunger", "silicon"], target[::2, 0], rtol=0.006)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", model_figure.NAMES)
+def test_the_curves_are_those_of_the_code(name):
+    starts, fitted = model_figure.curves(name)
+    drawn = drawn_curves()
+    for number, v in enumerate(starts):
+        assert_allclose(drawn[name, f"start {number}"], v[::2], rtol=0.006, atol=1e-4)
+    assert_allclose(drawn[name, "fitted"], fitted[::2], atol=2.0)
 
 
 PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
