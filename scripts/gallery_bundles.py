@@ -8,13 +8,14 @@ import numpy as np
 from gallery_materials import BOHR_ANGSTROM, CLOSE, Material, path_of
 from gallery_pseudopotentials import CUTOFF, Floats
 
+from deeppseudopot_jax.files.bundle.writing import band_weights_text
 from deeppseudopot_jax.toolkit.convert import ConversionOptions, SourceBands
 from deeppseudopot_jax.toolkit.convert.conversion import converted
 
 _AT_EDGE, _ELSEWHERE = 1.0, 0.3
 """Weights of deformation potentials at the band edge, and from there to other corners."""
 
-_EDGE_WEIGHT = 10
+_EDGE_WEIGHT, _STEPS = 10, 80
 
 _RATIOS = (0.99, 1.01)
 """Of the deformed cells whose gaps are rows of expDefPot_0.par."""
@@ -59,7 +60,8 @@ def finish(reference: Reference, folder: Path) -> None:
     """Add deformation potentials, the plane-wave cutoff and what the README must say."""
     material = reference.material
     (folder / "expDefPot_0.par").write_text(_deformation_rows(reference), encoding="utf-8")
-    _weigh_edge(folder / "kpoints_0.par", material)
+    _weigh_edges(folder, material)
+    _more_steps(folder / "NN_config.par")
     path = folder / "input_0.par"
     lines = [
         f"maxKE = {material.max_ke:g}   # Ha" if line.startswith("maxKE") else line
@@ -71,19 +73,30 @@ def finish(reference: Reference, folder: Path) -> None:
         readme.write(_account(material))
 
 
-def _weigh_edge(path: Path, material: Material) -> None:
-    """The band edge and the points close to it count more: gap, splitting and masses are there."""
-    edge = material.crystal.cell.bandpath().special_points[material.edge]
+def _more_steps(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("max_num_epochs = 60", f"max_num_epochs = {_STEPS}"), "utf-8")
+
+
+def _weigh_edges(folder: Path, material: Material) -> None:
+    """Band edges and points close to them count more: gap, splitting and masses are there."""
+    levels = np.loadtxt(folder / "expBandStruct_0.par")[:, 1:]
+    points = np.loadtxt(folder / "kpoints_0.par")[:, :3]
+    edges = [points[levels[:, material.n_valence - 1].argmax()]]
+    edges.append(points[levels[:, material.n_valence].argmin()])
     to_bohr = 2.0 * np.pi * BOHR_ANGSTROM * material.crystal.cell.reciprocal()
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for i, line in enumerate(lines):
-        numbers, mark, comment = line.partition("#")
-        if numbers.strip():
-            distance = np.linalg.norm((np.array(numbers.split()[:3], float) - edge) @ to_bohr)
-            if distance < 1.5 * CLOSE:
-                *k_point, _ = numbers.split()
-                lines[i] = f"   {'   '.join(k_point)}   {_EDGE_WEIGHT}   {mark}{comment}"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    distances = [np.linalg.norm((points - edge) @ to_bohr, axis=1) for edge in edges]
+    near = np.min(distances, axis=0) < 1.5 * CLOSE
+    path = folder / "kpoints_0.par"
+    heading, *rows = path.read_text(encoding="utf-8").splitlines()
+    for i in np.flatnonzero(near):
+        numbers, mark, comment = rows[i].partition("#")
+        *k_point, _ = numbers.split()
+        rows[i] = f"   {'   '.join(k_point)}  {_EDGE_WEIGHT}   {mark}{comment}"
+    path.write_text("\n".join([heading, *rows]) + "\n", encoding="utf-8")
+    weights = np.loadtxt(folder / "bandWeights_0.par")
+    weights[: material.n_valence + 4] = 1.0
+    (folder / "bandWeights_0.par").write_text(band_weights_text(weights), encoding="utf-8")
 
 
 def _deformation_rows(reference: Reference) -> str:

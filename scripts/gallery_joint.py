@@ -1,5 +1,6 @@
 """The bundle of the joint III-V fit, put together from those of the four compounds."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ COMPOUNDS = tuple(material for material in MATERIALS if material.bands_of_deform
 UNSEEN_RATIOS = (0.99, 1.01)
 """Of the lattice constants of deformed cells that no fit sees."""
 
+_STEPS = 40
 _FILES = ("system", "input", "kpoints", "expBandStruct", "bandWeights", "expDefPot")
 
 README = """# GaAs, InAs, GaP and InP with shared species
@@ -55,6 +57,7 @@ def write_joint(sources: Sequence[Path], folder: Path) -> None:
     held_out = [str(number) for number, name in enumerate(names) if is_unseen(name)]
     config = (sources[0] / "NN_config.par").read_text(encoding="utf-8")
     config = config.replace("nSystem = 1\n", f"nSystem = {len(sources)}\n")
+    config = re.sub(r"max_num_epochs = \d+", f"max_num_epochs = {_STEPS}", config)
     config += f"validation_systems = {' '.join(held_out)}\n" if held_out else ""
     (folder / "NN_config.par").write_text(config, encoding="utf-8")
     (folder / "README.md").write_text(README, encoding="utf-8")

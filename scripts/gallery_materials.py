@@ -14,7 +14,7 @@ CLOSE = 0.006
 BOHR_ANGSTROM = 0.529177210903
 ZINCBLENDE_CORNERS = ("LGX", "KG")
 SPARSE = 3
-"""Steps on the first leg of the path of a deformed cell."""
+"""Steps on the first leg of the path of a deformed cell whose bands are fitted."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def path_of(material: Material, deformed: bool = False) -> tuple[Floats, list[st
 
     Legs have steps in proportion to their lengths, undeformed cells close points beside the edge.
     """
-    steps = SPARSE if deformed else material.steps
+    few = SPARSE if material.bands_of_deformed else 1
+    steps = few if deformed else material.steps
     special = material.crystal.cell.bandpath().special_points
     to_bohr = 2 * np.pi * BOHR_ANGSTROM * material.crystal.cell.reciprocal()
     start, end, *_ = material.corners[0]
@@ -152,10 +153,11 @@ MATERIALS = (
     ),
     _zincblende(
         "InAs", 6.0583,
+        # With 1.04 times its lattice constant it has no gap.
         {"G": 0.417, "X": 1.433, "L": 1.133, "gap": 0.417, "splitting": 0.39,
          "electron_mass": 0.026, "deformation": -6.08, "source": _VURGAFTMAN},
         drop_lowest=10, s_changes={"In": 0.19}, valence_top=-5.29,
-        valence_deformation=1.0, ratios=_III_V, bands_of_deformed=True,
+        valence_deformation=1.0, ratios=_III_V[:-1], bands_of_deformed=True,
     ),
     _zincblende(
         "GaP", 5.4505,
@@ -175,19 +177,19 @@ MATERIALS = (
         "CdSe", 6.052,
         {"gap": 1.66, "splitting": 0.42, "electron_mass": 0.11,
          "source": _ADACHI},
-        drop_lowest=8, drop=(10, 20), fractions={"Se": 0.35},
+        drop_lowest=8, drop=(10, 20), fractions={"Se": 0.33},
     ),
     Material(
         name="CdSe_wurtzite", title="CdSe, wurtzite", crystal=_WURTZITE, n_valence=16,
-        drop_lowest=16, drop=(20, 40), fractions={"Se": 0.35}, corners=("AGM", "KG"),
+        drop_lowest=16, drop=(20, 40), fractions={"Se": 0.33}, corners=("AGM", "KG"),
         grid=(4, 4, 2), steps=5, published={"gap": 1.83, "splitting": 0.026, "electron_mass": 0.12,
         "source": _ADACHI},
     ),
     Material(
         name="CsPbBr3", title="CsPbBr3, cubic", crystal=_PEROVSKITE, n_valence=20, drop_lowest=18,
-        drop=(18, 24), fractions={"Br": 0.3}, corners=("GXMRG",), edge="R",
-        splits_conduction=True, grid=(4, 4, 4),
-        steps=6, cutoff=50.0, max_ke=4.5, published={"gap": 2.36, "electron_mass": 0.13,
+        drop=(18, 24), fractions={"Br": 0.45}, corners=("GXMRG",), edge="R",
+        splits_conduction=True, grid=(3, 3, 3),
+        steps=4, cutoff=50.0, max_ke=4.5, published={"gap": 2.36, "electron_mass": 0.13,
         "source": "Protesescu et al., Nano Lett. 15, 3692 (2015)"},
     ),
 )  # fmt: skip

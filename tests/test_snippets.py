@@ -9,6 +9,7 @@ from pathlib import Path
 import bundle_samples
 import numpy as np
 import pytest
+from ase.build import bulk
 from density_samples import zinc_sulphide
 from typer.testing import CliRunner
 
@@ -36,7 +37,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def small_silicon(folder: Path) -> None:
     """The bundles of configs/ that pages name, with few k-points and plane waves."""
-    for source in (REPOSITORY / "configs").iterdir():
+    for source in (REPOSITORY / "configs").glob("silicon*"):
         target = folder / "configs" / source.name
         shutil.copytree(source, target)
         for name in ("kpoints_0.par", "expBandStruct_0.par"):
@@ -79,11 +80,17 @@ def a_bundle(folder: Path) -> None:
     bundle_samples.write(folder / "INPUTS", NN_config="PPmodel = ZeroFunction\nnSystem = 1\n")
 
 
+def cell_of_aluminium_arsenide(folder: Path) -> None:
+    """What `primitive` writes."""
+    bulk("AlAs", "zincblende", a=5.66).write(folder / "AlAs.vasp")
+
+
 PREPARED: dict[str, Callable[[Path], None]] = {
     "docs/own_material.md": energies_of_germanium,
     "docs/scaling.md": a_bundle,
     "docs/toolkit/convert.md": levels_of_gallium_arsenide,
     "docs/toolkit/density.md": results_of_a_run,
+    "docs/tutorials/cif.md": cell_of_aluminium_arsenide,
 }
 """What a page takes for granted; others have the bundles of configs/."""
 
@@ -98,7 +105,12 @@ def test_no_page_is_prepared_in_vain():
     assert set(PREPARED) <= set(PAGES) and "README.md" in PAGES and len(PAGES) > 6
 
 
-QUICK = ("docs/own_material.md", "docs/scaling.md", "docs/toolkit/convert.md")
+QUICK = (
+    "docs/own_material.md",
+    "docs/scaling.md",
+    "docs/toolkit/convert.md",
+    "docs/tutorials/cif.md",
+)
 """The others compile programs for seconds."""
 
 
