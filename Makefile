@@ -24,6 +24,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Containerfile
 
 # Afresh and with warnings as errors; the pages are in docs/_build/html.
 docs: $(VENV)/installed

@@ -16,6 +16,13 @@ import deeppseudopot_jax
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 PYTHONS = [line.rsplit(" ", 1)[1] for line in PROJECT["classifiers"] if "Python :: 3." in line]
+USER = """
+import deeppseudopot_jax as dp
+
+problem: dp.Problem = dp.build_problem(dp.read_bundle("bundle"))
+reversed_roles: dp.Bundle = problem  # type: ignore[assignment]
+"""
+"""Of a checker that sees types: without py.typed the import is told, and the comment is unused."""
 
 
 def test_the_version_is_the_same_everywhere():
@@ -27,12 +34,6 @@ def test_the_version_is_the_same_everywhere():
         deeppseudopot_jax.__version__,
     }
     assert found == {PROJECT["version"]}
-
-
-def test_extras_of_the_container_are_those_of_the_package():
-    container = (REPOSITORY / "Containerfile").read_text()
-    asked = re.search(r"/source\[([a-z,]+)\]", container)[1].split(",")
-    assert set(asked) == set(PROJECT["optional-dependencies"]) - {"dev", "docs"}
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +68,27 @@ def test_distributions_are_complete(distributions):
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", [".whl", ".gz"])
 @pytest.mark.parametrize("version", PYTHONS)
-def test_a_fresh_environment_runs_a_bundle(distributions, tmp_path, version, kind):
+def test_a_fresh_environment_runs_a_bundle(distributions, tmp_path, monkeypatch, version, kind):
     python = shutil.which(f"python{version}")
     if python is None or subprocess.run([python, "--version"], check=False).returncode != 0:
         pytest.skip(f"no python{version} here")
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # not the checkout, but what is installed
     environment = tmp_path / "environment"
     subprocess.run([python, "-m", "venv", str(environment)], check=True)
     program = environment / "bin" / "deeppseudopot"
     install = [environment / "bin" / "pip", "install", "--quiet", distributions[kind]]
     subprocess.run(install, check=True)
+    inside = environment / "bin" / "python"
+    subprocess.run([inside, "-m", "pip", "check"], check=True)
+    look = "import deeppseudopot_jax as p; print(p.__file__)"
+    asked = subprocess.run([inside, "-P", "-c", look], check=True, capture_output=True, text=True)
+    module = Path(asked.stdout.strip())
+    assert module.is_relative_to(environment) and (module.parent / "py.typed").exists()
     asked = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
     assert asked.stdout.startswith(f"deeppseudopot {PROJECT['version']}, JAX ")
     bundle = shutil.copytree(REPOSITORY / "configs" / "silicon_start", tmp_path / "bundle")
     subprocess.run([program, "run", bundle, tmp_path / "results"], check=True, cwd=tmp_path)
     assert (tmp_path / "results" / "report.html").exists()
+    (tmp_path / "user.py").write_text(USER)
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(inside)]
+    subprocess.run([*command, "user.py"], check=True, cwd=tmp_path)

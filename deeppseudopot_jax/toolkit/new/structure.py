@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Float
 
 from deeppseudopot_jax.errors import InputError
+from deeppseudopot_jax.primitive_cell import primitive_cell
 from deeppseudopot_jax.toolkit.paths import path_of_ase
+from deeppseudopot_jax.toolkit.primitive.files import TOLERANCE
 from deeppseudopot_jax.toolkit.structures import check_crystal, crystal_of, read_atoms
 from deeppseudopot_jax.types import Crystal
 from deeppseudopot_jax.units import BOHR_IN_ANGSTROM
-
-_SAME_POSITION = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +59,8 @@ def read_structure(path: Path, n_points: int) -> Structure:
 
 
 def _primitive_cells(crystal: Crystal) -> int:
-    """How many primitive cells the cell holds: the translations that map it onto itself."""
-    positions, symbols = crystal.fractional_positions, np.array(crystal.symbols)
-    shifts = positions[symbols == symbols[0]] - positions[0]
-    return sum(_maps(positions, symbols, shift) for shift in shifts)
-
-
-def _maps(positions: np.ndarray, symbols: np.ndarray, shift: np.ndarray) -> bool:
-    """Whether every atom has an atom of its kind at `shift` from it."""
-    differences = positions[:, None] + shift - positions
-    near = np.abs(differences - np.round(differences)).max(axis=2) < _SAME_POSITION
-    return bool((near & (symbols[:, None] == symbols)).any(axis=1).all())
+    """How many primitive cells `deeppseudopot primitive` would find in the cell; 1 if none."""
+    try:
+        return primitive_cell(crystal, TOLERANCE).n_cells
+    except InputError:
+        return 1
