@@ -34,7 +34,7 @@ myst_heading_anchors = 4
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 600
 nb_merge_streams = True
 # Cells run a program once: compiling it well would take longer than running it badly.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
