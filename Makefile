@@ -30,10 +30,9 @@ lint: $(VENV)/installed
 docs: $(VENV)/installed
 	$(BIN)/python -m sphinx -q -E -W --keep-going docs docs/_build/html
 
-# Fits every bundle of configs/gallery and writes the tables and levels of docs/gallery.
+# Fits the bundles of configs/gallery and writes the tables and levels of docs/gallery.
 gallery: $(VENV)/installed
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/make_gallery.py
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/make_joint_fit.py
 
 clean:
 	rm -rf $(VENV) demo_results gallery_results docs/_build

