@@ -547,6 +547,10 @@ def test_the_command(small, tmp_path):
     assert "Example:" in runner.invoke(app, ["doctor", "--help"]).output
 
 
+MEANT = {"gallery/III-V": ["weights of systems"]}
+"""Undeformed compounds count more than their deformed cells."""
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "name",
@@ -557,7 +561,8 @@ def test_the_command(small, tmp_path):
 )
 def test_no_warning_for_the_bundles_of_this_project(name):
     examination = examine(ROOT / "configs" / name)
-    assert [r for r in examination.remarks if r.severity != "note"] == []
+    found = [r.name for r in examination.remarks if r.severity != "note"]
+    assert found == MEANT.get(name, [])
 
 
 @pytest.mark.exhaustive
