@@ -1,4 +1,4 @@
-"""Fit GaAs, InAs, GaP and InP together and write tables of what comes out.
+"""Fit GaAs, InAs, GaP and InP together and write the tables of docs/joint.md.
 
 Four fits: with and without deformed cells, of all compounds and with GaP held out. What they give
 for systems that they have not seen is told system by system.
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from gallery_joint import COMPOUNDS, is_unseen, names_of, select
 from gallery_numbers import Floats
-from make_gallery import BUNDLES, REPOSITORY, table
+from make_gallery import BUNDLES, PAGES, REPOSITORY, table
 
 JOINT = BUNDLES / "III-V"
 _HELD_OUT = "GaP"
@@ -161,12 +161,10 @@ def main() -> None:
         for fit in FITS
         if (options.results / fit.name / "all").exists()
     ]
-    for name, text in (
-        ("compounds.md", compounds_table(found)),
-        ("unseen.md", unseen_table(found)),
-        ("errors.csv", levels_table(found)),
-    ):
-        (options.results / name).write_text(text, encoding="utf-8")
+    PAGES.mkdir(exist_ok=True)
+    (PAGES / "joint_compounds.md").write_text(compounds_table(found), encoding="utf-8")
+    (PAGES / "joint_unseen.md").write_text(unseen_table(found), encoding="utf-8")
+    (PAGES / "joint_errors.csv").write_text(levels_table(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
