@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from gallery_materials import BOHR_ANGSTROM, CLOSE, Material, path_of
-from gallery_pseudopotentials import CUTOFF, Floats
+from empirical_bands import BOHR_ANGSTROM, Floats
+from gallery_materials import CLOSE, Material, path_of
+from gallery_pseudopotentials import CUTOFF
 
 from deeppseudopot_jax.files.bundle.writing import band_weights_text
 from deeppseudopot_jax.toolkit.convert import ConversionOptions, SourceBands

@@ -41,18 +41,10 @@ def joint_sources(bundles: Path, others: Path) -> list[Path]:
 
 def write_joint(sources: Sequence[Path], folder: Path) -> None:
     """Write the bundle whose systems are those of the bundles `sources`."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    _copy_systems([(source, 0) for source in sources], folder)
     for number, source in enumerate(sources):
-        for name in _FILES:
-            path = source / f"{name}_0.par"
-            if path.exists():
-                text = path.read_text(encoding="utf-8")
-                if name == "input":
-                    text = _named(text, source.name)
-                (folder / f"{name}_{number}.par").write_text(text, encoding="utf-8")
-        for path in source.glob("init_*Params.par"):
-            shutil.copyfile(path, folder / path.name)
+        path = folder / f"input_{number}.par"
+        path.write_text(_named(path.read_text(encoding="utf-8"), source.name), encoding="utf-8")
     names = [source.name for source in sources]
     held_out = [str(number) for number, name in enumerate(names) if is_unseen(name)]
     config = (sources[0] / "NN_config.par").read_text(encoding="utf-8")
@@ -80,15 +72,7 @@ def select(bundle: Path, folder: Path, systems: Sequence[int], held_out: Sequenc
         systems: numbers of its systems in the joint bundle.
         held_out: those of `systems` that are not fitted.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for number, system in enumerate(systems):
-        for name in _FILES:
-            path = bundle / f"{name}_{system}.par"
-            if path.exists():
-                shutil.copyfile(path, folder / f"{name}_{number}.par")
-    for path in bundle.glob("init_*Params.par"):
-        shutil.copyfile(path, folder / path.name)
+    _copy_systems([(bundle, system) for system in systems], folder)
     lines = [
         f"nSystem = {len(systems)}" if line.startswith("nSystem") else line
         for line in (bundle / "NN_config.par").read_text(encoding="utf-8").splitlines()
@@ -105,6 +89,20 @@ def names_of(bundle: Path) -> list[str]:
     n_systems = len(list(bundle.glob("system_*.par")))
     inputs = [bundle / f"input_{number}.par" for number in range(n_systems)]
     return [path.read_text(encoding="utf-8").split("\n", 1)[0].split(" = ")[1] for path in inputs]
+
+
+def _copy_systems(systems: Sequence[tuple[Path, int]], folder: Path) -> None:
+    """Files of systems, each given by its bundle and number there, and their start coefficients."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for number, (bundle, system) in enumerate(systems):
+        for name in _FILES:
+            path = bundle / f"{name}_{system}.par"
+            if path.exists():
+                shutil.copyfile(path, folder / f"{name}_{number}.par")
+    for bundle in dict.fromkeys(bundle for bundle, _ in systems):
+        for path in bundle.glob("init_*Params.par"):
+            shutil.copyfile(path, folder / path.name)
 
 
 def _named(text: str, name: str) -> str:

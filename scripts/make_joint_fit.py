@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from empirical_bands import Floats
 from gallery_joint import COMPOUNDS, is_unseen, names_of, select
-from gallery_numbers import Floats
 from make_gallery import BUNDLES, PAGES, REPOSITORY, table
 
 JOINT = BUNDLES / "III-V"

@@ -18,6 +18,7 @@ import gallery_materials  # noqa: E402
 import gallery_numbers  # noqa: E402
 import gallery_pseudopotentials  # noqa: E402
 import make_gallery  # noqa: E402
+from empirical_bands import BOHR_ANGSTROM  # noqa: E402
 
 
 def upf(r, weights, local, orbitals, strengths, momenta):
@@ -86,7 +87,7 @@ def test_k_points_close_to_the_edge():
     materials = gallery_materials
     for material in materials.MATERIALS:
         points, names = materials.path_of(material)
-        to_bohr = 2 * np.pi * materials.BOHR_ANGSTROM * material.crystal.cell.reciprocal()
+        to_bohr = 2 * np.pi * BOHR_ANGSTROM * material.crystal.cell.reciprocal()
         edge = points[names.index(material.edge)]
         distances = np.linalg.norm((points - edge) @ to_bohr, axis=1)
         assert np.sum(np.abs(distances - materials.CLOSE) < 1e-9) >= 2, material.name
