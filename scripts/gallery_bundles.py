@@ -1,6 +1,5 @@
 """Bundles of the gallery: what `convert` writes, with deformation potentials and settings added."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,10 +62,6 @@ def finish(reference: Reference, folder: Path) -> None:
     material = reference.material
     (folder / "expDefPot_0.par").write_text(_deformation_rows(reference), encoding="utf-8")
     _weigh_edges(folder, material)
-    for symbol, a5 in material.spin_orbit.items():
-        start = folder / f"init_{symbol}Params.par"
-        text = start.read_text(encoding="utf-8")
-        start.write_text(re.sub(r"\S+(?=   # a5)", f"{a5:.4f}", text), encoding="utf-8")
     _set_steps(folder / "NN_config.par", material.fit_steps)
     path = folder / "input_0.par"
     lines = [

@@ -37,9 +37,7 @@ class Material:
         ratios: of the lattice constants of deformed cells.
         bands_of_deformed: whether they get a bundle of their own, for the joint fit.
         only_edge: whether deformed cells have one k-point, the edge.
-        spin_orbit: a5 (Ha) of species to start from where 0.1 is far off; priors count from there.
         fit_steps: of least squares.
-        in_table: whether `make gallery` fits it and the page shows it.
         unweighted: columns that are not fitted, such as one that levels left out cross.
         second_path: corners of another path, which no fit sees.
     """
@@ -67,10 +65,8 @@ class Material:
     bands_of_deformed: bool = False
     second_path: str = ""
     only_edge: bool = False
-    spin_orbit: Mapping[str, float] = field(default_factory=dict)
     fit_steps: int = 80
     unweighted: tuple[int, ...] = ()
-    in_table: bool = True
 
     @property
     def n_dropped(self) -> int:
@@ -168,7 +164,7 @@ MATERIALS = (
         # With 1.04 times its lattice constant it has no gap.
         {"G": 0.417, "X": 1.433, "L": 1.133, "gap": 0.417, "splitting": 0.39,
          "electron_mass": 0.026, "deformation": -6.08, "source": _VURGAFTMAN},
-        drop_lowest=10, s_changes={"In": 0.19}, spin_orbit={"In": 1.2}, valence_top=-5.29,
+        drop_lowest=10, s_changes={"In": 0.19}, valence_top=-5.29,
         valence_deformation=1.0, ratios=_III_V[:-1], bands_of_deformed=True,
     ),
     _zincblende(
@@ -182,7 +178,7 @@ MATERIALS = (
         "InP", 5.8697,
         {"G": 1.4236, "X": 2.384, "L": 2.014, "gap": 1.4236, "splitting": 0.108,
          "electron_mass": 0.0795, "deformation": -6.6, "source": _VURGAFTMAN},
-        drop_lowest=10, fractions={"P": 0.148}, s_changes={"In": 0.076}, spin_orbit={"In": 1.2},
+        drop_lowest=10, fractions={"P": 0.148}, s_changes={"In": 0.076},
         valence_top=-5.64, valence_deformation=0.6, ratios=_III_V, bands_of_deformed=True,
     ),
     _zincblende(
@@ -194,7 +190,7 @@ MATERIALS = (
     Material(
         name="CdSe_wurtzite", title="CdSe, wurtzite", crystal=_WURTZITE, n_valence=16,
         drop_lowest=16, drop=(20, 40), fractions={"Se": 0.33}, corners=("AGM", "KG"),
-        grid=(4, 4, 2), steps=5, ratios=(1.01,), only_edge=True, fit_steps=30,
+        grid=(4, 4, 2), steps=5, ratios=(1.01,), only_edge=True, fit_steps=60,
         published={"gap": 1.83, "splitting": 0.026, "electron_mass": 0.12, "source": _ADACHI},
     ),
     Material(
@@ -202,9 +198,8 @@ MATERIALS = (
         drop=(18, 24), fractions={"Br": 0.45}, corners=("GXMRG",), edge="R",
         # Cs 5p crosses the Pb 6s band, which takes these columns.
         unweighted=(6, 7),
-        in_table=False,  # its start is too far off for a fit
         splits_conduction=True, grid=(3, 3, 3),
-        ratios=(1.01,), only_edge=True, fit_steps=30, steps=4, cutoff=50.0, max_ke=4.5,
+        ratios=(1.01,), only_edge=True, fit_steps=50, steps=4, cutoff=50.0, max_ke=4.5,
         published={"gap": 2.36, "electron_mass": 0.13, "source": _PROTESESCU},
     ),
 )  # fmt: skip

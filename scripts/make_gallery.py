@@ -139,10 +139,10 @@ def main() -> None:
     parser.add_argument("--tables-only", action="store_true", help="of fits that are there")
     options = parser.parse_args()
     for material in MATERIALS:
-        chosen = material.in_table if options.only is None else material.name in options.only
+        chosen = options.only is None or material.name in options.only
         if chosen and not options.tables_only:
             fit(material, options.results)
-    write([outcome(m, BUNDLES / m.name, options.results / m.name) for m in MATERIALS if m.in_table])
+    write([outcome(m, BUNDLES / m.name, options.results / m.name) for m in MATERIALS])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,12 @@ from deeppseudopot_jax.files.bundle import BundleError, read_bundle
 from deeppseudopot_jax.symmetry_points import point_namer
 from deeppseudopot_jax.toolkit.new import new_bundle
 from deeppseudopot_jax.toolkit.new.bundle import bundle_texts, still_to_do
-from deeppseudopot_jax.toolkit.new.elements import FITTED, start_of, valence_electrons
+from deeppseudopot_jax.toolkit.new.elements import (
+    FITTED,
+    spin_orbit_start,
+    start_of,
+    valence_electrons,
+)
 from deeppseudopot_jax.toolkit.new.structure import Structure, read_structure
 from deeppseudopot_jax.types import Crystal
 
@@ -73,6 +78,21 @@ def test_it_says_what_is_guessed_and_what_folds_the_bands():
     assert start_of("Al").coefficients == FITTED["Ga"][1] and "Ga" in start_of("Al").source
     perovskite = ["Cs", "Pb", "I", "I", "I"]
     assert sum(valence_electrons(symbol) or 0 for symbol in perovskite) == 26
+
+
+def test_starts_of_other_columns_and_of_spin_orbit_coupling_follow_the_periodic_table():
+    a0, a1, a2, _ = np.transpose([coefficients for _, coefficients in FITTED.values()])
+    n = np.array([valence_electrons(symbol) for symbol in FITTED])
+    depth, slope = np.polyfit(n, a0 * a1 / (a2 - 1), 1), np.polyfit(n, a1, 1)
+    for symbol, electrons in (("Cs", 1), ("Br", 7)):
+        start = start_of(symbol)
+        a0, a1, a2, _ = start.coefficients
+        assert_allclose(a1, np.polyval(slope, electrons), rtol=0.03)
+        assert_allclose(a0 * a1 / (a2 - 1), np.polyval(depth, electrons), rtol=0.05)
+        assert start.is_guess
+    found = [spin_orbit_start(symbol) for symbol in ("C", "Si", "Zn", "In", "Pb")]
+    assert found == sorted(found) and len(set(found)) == 5
+    assert spin_orbit_start("Fe") > 0
 
 
 def test_the_start_values_are_those_of_the_script(monkeypatch):

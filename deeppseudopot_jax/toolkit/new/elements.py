@@ -12,6 +12,11 @@ _COLUMNS = {
     14: "C Si Ge Sn Pb", 15: "N P As Sb Bi", 16: "O S Se Te", 17: "F Cl Br I",
 }  # fmt: skip
 _COLUMN_OF = {symbol: n for n, symbols in _COLUMNS.items() for symbol in symbols.split()}
+_PERIOD_OF = {
+    symbol: period
+    for n, symbols in _COLUMNS.items()
+    for period, symbol in enumerate(symbols.split(), 4 if n == 12 else 2)
+}
 
 FITTED: dict[str, tuple[str, tuple[float, float, float, float]]] = {
     "Si": ("silicon", (73.2651, 2.135, 3.0, 0.6609)),
@@ -28,8 +33,14 @@ FITTED: dict[str, tuple[str, tuple[float, float, float, float]]] = {
 """Symbol -> the compound and a0 to a3."""
 _LENDERS = {12: "Cd", 13: "Ga", 14: "Ge", 15: "As", 16: "Se"}
 """Column of the periodic table -> the element whose coefficients its other ones borrow."""
+_EXTRAPOLATED = {1: (38.0, 1.04, 3.0, 0.7), 17: (81.0, 3.45, 3.0, 0.7)}
+"""Column -> from the table: a1 and v(0) = -a0 a1 / (a2 - 1) are linear in the valence electrons."""
 _NEUTRAL = (65.0, 2.2, 3.0, 0.7)
 """About the mean of the table."""
+_SPIN_ORBIT = {2: 0.02, 3: 0.06, 4: 0.6, 5: 4.0, 6: 7.0}
+"""Period -> a5 (Ha), near which the fits of configs/gallery end."""
+_SPIN_ORBIT_ELSEWHERE = 0.1
+"""Not 0, where levels that the coupling splits are degenerate and have no derivative."""
 
 
 class Start(NamedTuple):
@@ -53,10 +64,18 @@ def start_of(symbol: str) -> Start:
             f"fitted to the form factors of {compound} in Cohen and Bergstresser, "
             "Phys. Rev. 141, 789 (1966)",
         )
-    lender = _LENDERS.get(_COLUMN_OF.get(symbol, 0))
+    column = _COLUMN_OF.get(symbol, 0)
+    lender = _LENDERS.get(column)
     if lender is not None:
         return Start(FITTED[lender][1], f"borrowed from {lender}, of the same column: a guess")
+    if column in _EXTRAPOLATED:
+        return Start(_EXTRAPOLATED[column], "extrapolated from other columns: a guess")
     return Start(_NEUTRAL, "no element like it is known here: a guess")
+
+
+def spin_orbit_start(symbol: str) -> float:
+    """a5 (Ha) to start from; it grows with the period."""
+    return _SPIN_ORBIT.get(_PERIOD_OF.get(symbol, 0), _SPIN_ORBIT_ELSEWHERE)
 
 
 def valence_electrons(symbol: str) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from deeppseudopot_jax.toolkit.new.elements import start_of
+from deeppseudopot_jax.toolkit.new.elements import spin_orbit_start, start_of
 
 MAX_KINETIC_ENERGY = 6
 """Ha; suits tetrahedral semiconductors."""
@@ -15,8 +15,6 @@ EMPTY_WEIGHTS = (1.0, 0.5, 0.2, 0.1)
 """Of the conduction levels: higher ones are followed less well, and matter less."""
 _SYMMETRY_WEIGHT = 3
 _DEEPEST_WEIGHT = 0.5
-_SPIN_ORBIT_START = 0.1
-"""Ha: at 0 the levels that spin-orbit coupling splits are degenerate, and have no derivative."""
 _COEFFICIENTS = (
     "a0, Ha Bohr^5", "a1, Bohr^-2", "a2", "a3, Bohr^2", "a4, long range", "a5, spin-orbit",
     "a6, nonlocal", "a7, nonlocal", "a8, strain",
@@ -101,7 +99,7 @@ def guessed_files(symbols: Sequence[str]) -> list[str]:
 
 def _coefficients(symbol: str, spin_orbit: bool) -> str:
     start = start_of(symbol)
-    coupling = _SPIN_ORBIT_START if spin_orbit else 0.0
+    coupling = spin_orbit_start(symbol) if spin_orbit else 0.0
     values = (*start.coefficients, 0.0, coupling, 0.0, 0.0, 0.0)
     rows = [f"{x:9.4f}   # {name}\n" for x, name in zip(values, _COEFFICIENTS, strict=True)]
     return f"# {symbol}: {start.source}\n" + "".join(rows)
