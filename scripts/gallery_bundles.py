@@ -16,8 +16,6 @@ from deeppseudopot_jax.toolkit.convert.conversion import converted
 _AT_EDGE, _ELSEWHERE = 1.0, 0.3
 """Weights of deformation potentials at the band edge, and from there to other corners."""
 
-_EDGE_WEIGHT = 10
-
 _RATIOS = (0.99, 1.01)
 """Of the deformed cells whose gaps are rows of expDefPot_0.par."""
 
@@ -83,22 +81,24 @@ def _weigh_edges(folder: Path, material: Material) -> None:
     """Band edges and points close to them count more: gap, splitting and masses are there."""
     levels = np.loadtxt(folder / "expBandStruct_0.par")[:, 1:]
     points = np.loadtxt(folder / "kpoints_0.par")[:, :3]
-    edges = [points[levels[:, material.n_valence - 1].argmax()]]
-    edges.append(points[levels[:, material.n_valence].argmin()])
+    top = points[levels[:, material.n_valence - 1].argmax()]
+    bottom = points[levels[:, material.n_valence].argmin()]
     to_bohr = 2.0 * np.pi * BOHR_ANGSTROM * material.crystal.cell.reciprocal()
-    distances = [np.linalg.norm((points - edge) @ to_bohr, axis=1) for edge in edges]
-    near = np.min(distances, axis=0) < 1.5 * CLOSE
+    weights = np.zeros(len(points))
+    for edge, weight in zip((top, bottom), material.edge_weights, strict=True):
+        near = np.linalg.norm((points - edge) @ to_bohr, axis=1) < 1.5 * CLOSE
+        weights[near] += weight / near.sum()
     path = folder / "kpoints_0.par"
     heading, *rows = path.read_text(encoding="utf-8").splitlines()
-    for i in np.flatnonzero(near):
+    for i in np.flatnonzero(weights):
         numbers, mark, comment = rows[i].partition("#")
         *k_point, _ = numbers.split()
-        rows[i] = f"   {'   '.join(k_point)}  {_EDGE_WEIGHT}   {mark}{comment}"
+        rows[i] = f"   {'   '.join(k_point)}  {weights[i]:<3.2g} {mark}{comment}"
     path.write_text("\n".join([heading, *rows]) + "\n", encoding="utf-8")
-    weights = np.loadtxt(folder / "bandWeights_0.par")
-    weights[: material.n_valence + 4] = 1.0
-    weights[list(material.unweighted)] = 0.0
-    (folder / "bandWeights_0.par").write_text(band_weights_text(weights), encoding="utf-8")
+    of_bands = np.loadtxt(folder / "bandWeights_0.par")
+    of_bands[: material.n_valence + 4] = 1.0
+    of_bands[list(material.unweighted)] = 0.0
+    (folder / "bandWeights_0.par").write_text(band_weights_text(of_bands), encoding="utf-8")
 
 
 def _deformation_rows(reference: Reference) -> str:

@@ -38,6 +38,8 @@ class Material:
         bands_of_deformed: whether they get a bundle of their own, for the joint fit.
         only_edge: whether deformed cells have one k-point, the edge.
         fit_steps: of least squares.
+        edge_weights: of the valence top and of the conduction bottom, which k-points close to them
+            share.
         unweighted: columns that are not fitted, such as one that levels left out cross.
         second_path: corners of another path, which no fit sees.
     """
@@ -66,6 +68,7 @@ class Material:
     second_path: str = ""
     only_edge: bool = False
     fit_steps: int = 80
+    edge_weights: tuple[float, float] = (20.0, 20.0)
     unweighted: tuple[int, ...] = ()
 
     @property
@@ -133,6 +136,14 @@ _WURTZITE = Atoms(
     ],
     pbc=True,
 )
+
+
+def _ideal_wurtzite(cation: str, anion: str, a: float) -> Atoms:
+    """With the bonds of zinc blende of lattice constant `a` (Angstrom), all of them as long."""
+    length = a / 2**0.5
+    return bulk(cation + anion, "wurtzite", a=length, c=length * (8 / 3) ** 0.5, u=3 / 8)
+
+
 _PEROVSKITE = Atoms(
     "CsPbBr3",
     cell=[5.874] * 3,
@@ -150,7 +161,7 @@ MATERIALS = (
         "Ge", 5.6579,
         {"G": 0.898, "L": 0.744, "gap": 0.744, "splitting": 0.296, "electron_mass": 0.038,
          "source": _MADELUNG},
-        drop_lowest=20, fractions={"Ge": 0.073}, s_changes={"Ge": 0.096},
+        drop_lowest=20, fractions={"Ge": 0.073}, s_changes={"Ge": 0.096}, edge_weights=(40.0, 15.0),
     ),
     _zincblende(
         "GaAs", 5.65325,
@@ -203,3 +214,12 @@ MATERIALS = (
         published={"gap": 2.36, "electron_mass": 0.13, "source": _PROTESESCU},
     ),
 )  # fmt: skip
+
+POLYTYPES = (
+    Material(
+        name="GaAs_wurtzite", title="GaAs, wurtzite", crystal=_ideal_wurtzite("Ga", "As", 5.65325),
+        n_valence=16, drop_lowest=20, fractions={"As": 0.172}, s_changes={"Ga": 0.212},
+        corners=("AGM",), grid=(4, 4, 2), steps=4, ratios=(), published={},
+    ),
+)  # fmt: skip
+"""Other crystals of the same elements, which no fit sees."""

@@ -23,7 +23,7 @@ from ase.io.espresso import write_espresso_in
 from empirical_bands import Floats
 from gallery_bundles import Reference, deformed_folder, finish, options_of, second_options
 from gallery_joint import COMPOUNDS, joint_sources, write_joint
-from gallery_materials import MATERIALS, Material, path_of
+from gallery_materials import MATERIALS, POLYTYPES, Material, path_of
 from gallery_pseudopotentials import write_pseudopotentials
 
 from deeppseudopot_jax.toolkit.convert import SourceBands, read_espresso, write_bundle
@@ -131,8 +131,12 @@ def reference(material: Material, pw: str, scratch: Path) -> Reference:
 
 
 def make(material: Material, pw: str, scratch: Path, target: Path) -> None:
-    """Compute a material and write its bundle; those of deformed cells remain in `scratch`."""
+    """Compute a material and write its bundle; parts of the joint one remain in `scratch`."""
     computed = reference(material, pw, scratch)
+    if material in POLYTYPES:
+        folder = scratch / "others" / material.name
+        write_bundle(computed.undeformed, folder, options_of(material, 1.0), overwrite=True)
+        return
     write_bundle(
         computed.undeformed, target / material.name, options_of(material, 1.0), overwrite=True
     )
@@ -149,19 +153,20 @@ def make(material: Material, pw: str, scratch: Path, target: Path) -> None:
 
 def main() -> None:
     """Compute the materials named on the command line, or all."""
+    materials = (*MATERIALS, *POLYTYPES)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("target", type=Path, nargs="?", default=Path("configs/gallery"))
-    parser.add_argument("--only", nargs="+", choices=[m.name for m in MATERIALS])
+    parser.add_argument("--only", nargs="+", choices=[m.name for m in materials])
     parser.add_argument("--jobs", type=int, default=1, help="materials side by side")
     parser.add_argument("--pw", default="pw.x", help="pw.x executable")
     parser.add_argument("--scratch", type=Path, help="keep inputs and outputs of pw.x there")
     options = parser.parse_args()
-    chosen = [m for m in MATERIALS if options.only is None or m.name in options.only]
+    chosen = [m for m in materials if options.only is None or m.name in options.only]
     with tempfile.TemporaryDirectory() as temporary:
         scratch = (options.scratch or Path(temporary)).resolve()
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda m: make(m, options.pw, scratch, options.target), chosen))
-        if set(COMPOUNDS) <= set(chosen):
+        if {*COMPOUNDS, *POLYTYPES} <= set(chosen):
             sources = joint_sources(options.target, scratch / "others")
             write_joint(sources, options.target / "III-V")
 

@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 from empirical_bands import Floats
 from gallery_joint import COMPOUNDS, is_unseen, names_of, select
+from gallery_materials import POLYTYPES
 from make_gallery import BUNDLES, PAGES, REPOSITORY, table
 
 JOINT = BUNDLES / "III-V"
 _HELD_OUT = "GaP"
-_RANGE = slice(0, 12)
-"""Four valence and two conduction pairs."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +87,24 @@ class Errors:
 
 
 def errors(fit: Fit, results: Path) -> Iterator[Errors]:
-    """Root mean square errors of every system, as they are and with the valence tops aligned."""
+    """Of every system, as they are and with the valence tops aligned.
+
+    Root mean squares are over four valence and two conduction pairs.
+    """
     for number, name in enumerate(names_of(JOINT)):
         reference = np.loadtxt(JOINT / f"expBandStruct_{number}.par")[:, 1:]
         found = np.loadtxt(results / fit.name / "all" / f"eval_BS_sys{number}.dat")[:, 1:]
-        difference = (found - reference)[:, _RANGE]
-        tops = found[:, 7].max() - reference[:, 7].max()
+        n = next((m.n_valence for m in POLYTYPES if m.name == name), COMPOUNDS[0].n_valence)
+        difference = (found - reference)[:, n - 8 : n + 4]
+        tops = found[:, n - 1].max() - reference[:, n - 1].max()
         yield Errors(
             name, fit.sees(name), _rms(difference), _rms(difference - tops),
-            1e3 * (_gap(found) - _gap(reference)),
+            1e3 * (_gap(found, n) - _gap(reference, n)),
         )  # fmt: skip
 
 
-def _gap(levels: Floats) -> float:
-    return float(levels[:, 8].min() - levels[:, 7].max())
+def _gap(levels: Floats, n_valence: int) -> float:
+    return float(levels[:, n_valence].min() - levels[:, n_valence - 1].max())
 
 
 def _rms(differences: Floats) -> float:
