@@ -70,7 +70,7 @@ def details(one: Outcome) -> str:
     n = material.n_valence
 
     def row(name: str, of: Callable, key: str, digits: int, sigma: str = "") -> list[str]:
-        error = one.sigmas.get(sigma)
+        error = one.bar(sigma, of(one.fit))
         return [
             name, f"{of(one.reference):.{digits}f}", f"{of(one.fit):.{digits}f}",
             "" if error is None else f"{error:.{digits}f}", str(published.get(key, "")),
@@ -84,7 +84,8 @@ def details(one: Outcome) -> str:
         ),
         row("spin-orbit splitting, eV", lambda b: b.splitting, "splitting", 3,
             "" if material.splits_conduction else "valence splitting"),
-        row(f"electron mass at {_letter(material.edge)}", lambda b: b.mass(n), "electron_mass", 3),
+        row(f"electron mass at {_letter(material.edge)}", lambda b: b.mass(n), "electron_mass", 3,
+            "electron mass"),
         row(f"hole mass at {_letter(material.edge)}", lambda b: b.mass(n - 1), "hole_mass", 3),
         ["deformation potential of that gap, eV", *(f"{d:.2f}" for d in one.deformation), "",
          str(published.get("deformation", ""))],

@@ -166,7 +166,7 @@ def main() -> None:
         scratch = (options.scratch or Path(temporary)).resolve()
         with ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda m: make(m, options.pw, scratch, options.target), chosen))
-        if {*COMPOUNDS, *POLYTYPES} <= set(chosen):
+        if {m.name for m in (*COMPOUNDS, *POLYTYPES)} <= {m.name for m in chosen}:
             sources = joint_sources(options.target, scratch / "others")
             write_joint(sources, options.target / "III-V")
 

@@ -1,5 +1,6 @@
 """Shared fixtures: strict numerics, runtime-checked annotations, the reference material."""
 
+import gc
 import os
 import shutil
 import signal
@@ -24,6 +25,9 @@ from deeppseudopot_jax.run.stages.report.making import FILE, write_report
 # tests of the command line, as processes of their own, compile as users do.
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     jax.config.update("jax_disable_most_optimizations", True)
+
+# Tracing makes millions of objects that live on; looking through them takes a sixth of the time.
+gc.set_threshold(100_000)
 
 LONGEST = ("test_kills", "test_parallel", "test_compilation", "test_configs", "test_stages")
 """Modules of few and long tests: they begin, so that no worker waits for another in the end."""
