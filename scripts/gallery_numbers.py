@@ -66,8 +66,10 @@ class Outcome:
         return bar if abs(value / found - 1.0) < _SAME else None
 
     def errors(self, bands: slice) -> float:
-        """Root mean square of fit minus reference in meV, without weights."""
-        difference = self.fit.levels[:, bands] - self.reference.levels[:, bands]
+        """Root mean square of fit minus reference in meV, without weights, of what was fitted."""
+        columns = np.arange(self.fit.levels.shape[1])[bands]
+        columns = np.setdiff1d(columns, self.reference.material.unweighted)
+        difference = (self.fit.levels - self.reference.levels)[:, columns]
         return float(1e3 * np.sqrt(np.mean(difference**2)))
 
 

@@ -11,11 +11,14 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 # Checks every jaxtyping annotation of the package at run time, in the tests only.
 with install_import_hook("deeppseudopot_jax", "beartype.beartype"):
     import deeppseudopot_jax  # noqa: F401
 
+from deeppseudopot_jax.files.atomic import atomic_path
+from deeppseudopot_jax.files.results.figures import style
 from deeppseudopot_jax.files.results.report import render
 from deeppseudopot_jax.run import console, workflows
 from deeppseudopot_jax.run.stages import observables
@@ -42,6 +45,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 REPOSITORY = Path(__file__).parents[1]
 
+
+_BLANK = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>\n'}
 
 _MANY_MAPS = 30_000
 """Of memory, of which Linux gives a process 65530; a compiled program takes dozens of them."""
@@ -131,6 +136,23 @@ def no_kept_programs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(console, "keep_compiled_programs", lambda: None)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_figures(request):
+    """Figures by runs in this process are made, but not drawn, which takes half of a short run.
+
+    Modules in which DRAWS is true have them whole.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "DRAWS", False):
+            patch.setattr(style, "_save", _blank)
+        yield
+
+
+def _blank(figure: Figure, path: Path | str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(_BLANK.get(temporary.suffix, b"%PDF-1.4\n%%EOF\n"))
 
 
 @pytest.fixture(scope="module", autouse=True)

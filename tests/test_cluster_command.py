@@ -37,6 +37,8 @@ from deeppseudopot_jax.toolkit.cluster import (
 )
 from deeppseudopot_jax.toolkit.cluster.costs import cost_of
 
+DRAWS = True
+
 Q = np.linspace(0.0, 12.0, 241)
 SPECIES = ("As", "Ga")
 

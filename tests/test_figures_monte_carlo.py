@@ -9,6 +9,8 @@ from deeppseudopot_jax.files.results.figures import (
     temperature_walk_figure,
 )
 
+DRAWS = True
+
 
 def costs(n_rows: int, n_replicas: int) -> np.ndarray:
     noise = np.random.default_rng(0).normal(size=(n_rows, n_replicas))

@@ -23,6 +23,8 @@ from deeppseudopot_jax.run.outputs import Outputs
 from deeppseudopot_jax.run.stages import movies as stage
 from deeppseudopot_jax.run.stages.movies import movies
 
+DRAWS = True
+
 K_POINTS = np.linspace([0.0, 0.0, 0.0], [0.5, 0.0, 0.0], 5)
 REFERENCE = np.stack([np.linspace(-7.0, -6.0, 5), np.linspace(-4.0, -4.5, 5)], axis=1)
 Q = R = np.linspace(0.0, 10.0, 50)

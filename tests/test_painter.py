@@ -7,6 +7,8 @@ import pytest
 
 from deeppseudopot_jax.files.results.painter import Beside, Drawing, Here
 
+DRAWS = True
+
 ROWS = np.array([[0.0, 3.0], [1.0, 2.0], [2.0, 1.5]])
 
 

@@ -24,6 +24,8 @@ from deeppseudopot_jax.toolkit.plot.blocks import block_of
 from deeppseudopot_jax.toolkit.plot.names import legend_names
 from deeppseudopot_jax.units import HARTREE_IN_EV
 
+DRAWS = True
+
 LENGTHS = np.array([0.0, 0.5])
 Q = np.linspace(0.0, 10.0, 101)
 

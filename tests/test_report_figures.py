@@ -17,6 +17,8 @@ from deeppseudopot_jax.files.results.figures import (
     residual_figure,
 )
 
+DRAWS = True
+
 SHIFT = np.array([0.1, -0.2])
 HELD_OUT = np.zeros((6, 2))
 HELD_OUT[2] = 1.0

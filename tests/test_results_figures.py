@@ -18,6 +18,8 @@ from deeppseudopot_jax.files.results.figures import (
 )
 from deeppseudopot_jax.types import PlotRange
 
+DRAWS = True
+
 CUBIC = 2.0 * np.pi * np.eye(3)
 K_POINTS = np.array(
     [[0.0, 0, 0], [0.1, 0, 0], [0.2, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.4], [0.5, 0.5, 0.3]]
