@@ -175,14 +175,15 @@ MATERIALS = (
         # With 1.04 times its lattice constant it has no gap.
         {"G": 0.417, "X": 1.433, "L": 1.133, "gap": 0.417, "splitting": 0.39,
          "electron_mass": 0.026, "deformation": -6.08, "source": _VURGAFTMAN},
-        drop_lowest=10, s_changes={"In": 0.19}, valence_top=-5.29,
+        drop_lowest=10, s_changes={"In": 0.19}, fit_steps=120, valence_top=-5.29,
         valence_deformation=1.0, ratios=_III_V[:-1], bands_of_deformed=True,
     ),
     _zincblende(
         "GaP", 5.4505,
         {"G": 2.886, "X": 2.35, "L": 2.72, "gap": 2.35, "splitting": 0.08, "electron_mass": 0.13,
          "deformation": -9.9, "source": _VURGAFTMAN},
-        drop_lowest=10, fractions={"P": 0.232}, s_changes={"Ga": 0.153}, valence_top=-5.97,
+        drop_lowest=10, fractions={"P": 0.232}, s_changes={"Ga": 0.153}, edge_weights=(40.0, 15.0),
+        valence_top=-5.97,
         valence_deformation=1.7, ratios=_III_V, bands_of_deformed=True,
     ),
     _zincblende(

@@ -50,8 +50,12 @@ class Calculation:
 
     def run(self, pw: str) -> SourceBands:
         """Ground state and bands along the path; a run of pw.x that fails raises."""
-        self._pw(pw, "scf", None)
+        self.ground_state(pw)
         return self.bands(pw, *path_of(self.material, deformed=self.ratio != 1.0))
+
+    def ground_state(self, pw: str) -> None:
+        """The density."""
+        self._pw(pw, "scf", None)
 
     def bands(self, pw: str, points: Floats, names: Sequence[str]) -> SourceBands:
         """Bands at these k-points, with the density of the ground state that is there."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deeppseudopot_jax.files.bundle import read_bundle
+from deeppseudopot_jax.toolkit.new.template import coefficient_texts
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = REPOSITORY / "docs" / "gallery"
@@ -98,7 +99,14 @@ def test_k_points_close_to_the_edge():
 
 def test_bundles_are_those_of_the_materials(configs):
     for material in gallery_materials.MATERIALS:
-        system = read_bundle(configs / "gallery" / material.name).systems[0]
+        folder = configs / "gallery" / material.name
+        bundle = read_bundle(folder)
+        (system,) = bundle.systems
+        assert bundle.settings.max_epochs == material.fit_steps
+        for name, text in coefficient_texts(bundle.species, spin_orbit=True).items():
+            assert (folder / name).read_text(encoding="utf-8") == text
+        edges = system.k_weights > 3.5
+        assert system.k_weights[edges].sum() == pytest.approx(sum(material.edge_weights), rel=0.05)
         assert len(system.k_points) == len(gallery_materials.path_of(material)[0])
         assert system.valence_band == material.n_valence - 1
         assert system.deformation_targets
