@@ -190,7 +190,7 @@ MATERIALS = (
         "InP", 5.8697,
         {"G": 1.4236, "X": 2.384, "L": 2.014, "gap": 1.4236, "splitting": 0.108,
          "electron_mass": 0.0795, "deformation": -6.6, "source": _VURGAFTMAN},
-        drop_lowest=10, fractions={"P": 0.148}, s_changes={"In": 0.076},
+        drop_lowest=10, fractions={"P": 0.148}, s_changes={"In": 0.076}, fit_steps=120,
         valence_top=-5.64, valence_deformation=0.6, ratios=_III_V, bands_of_deformed=True,
     ),
     _zincblende(

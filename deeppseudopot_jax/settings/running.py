@@ -30,8 +30,8 @@ class Output(KeyGroup):
     """Basis, random numbers and output grids."""
 
     basis_sphere: Literal["G", "G_full", "kG"] = Field("G", alias="basis_sphere")
-    """Plane waves: G as in the PyTorch code, G_full all of abs(G)^2/2 < maxKE, kG all of
-    abs(k+G)^2/2 < maxKE."""
+    """Plane waves: G as in PyTorch, G_full all abs(G)^2/2 < maxKE, kG all abs(k+G)^2/2 < maxKE:
+    periodic in k."""
     seed: Seed = Field(0, alias="seed")
     """Of the random weights, moves and starts of an ensemble."""
     q_max: GridEnd = Field(20.0, alias="qmax")

@@ -29,7 +29,7 @@ PPmodel_range = 8               # Bohr, range of v(r)
 PPmodel_gaussian_std = 3.0      # Bohr^-1
 nSystem = 1
 {spin}
-basis_sphere = kG               # plane waves with |k+G|^2/2 < maxKE: E(k) is periodic
+basis_sphere = G_full           # |G|^2/2 < maxKE; kG where a band edge is at the zone boundary
 seed = 1
 
 # The network first learns the curves of init_<atom>Params.par.
