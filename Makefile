@@ -33,8 +33,7 @@ docs: $(VENV)/installed
 # Fits the bundles of configs/gallery and writes the tables and levels of docs/gallery.
 gallery: $(VENV)/installed
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/make_gallery.py
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/make_joint_fit.py \
-		--only plain_without_GaP deformed_without_GaP
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python scripts/make_joint_fit.py
 
 clean:
 	rm -rf $(VENV) demo_results gallery_results docs/_build

@@ -1,5 +1,6 @@
 """Bundles of the gallery: what `convert` writes, with deformation potentials and settings added."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from deeppseudopot_jax.toolkit.convert.conversion import converted
 
 _AT_EDGE, _ELSEWHERE = 1.0, 0.3
 """Weights of deformation potentials at the band edge, and from there to other corners."""
+
+_PERIODIC = "basis_sphere = kG               # |k+G|^2/2 < maxKE: an edge is at the zone boundary"
 
 _RATIOS = (0.99, 1.01)
 """Of the deformed cells whose gaps are rows of expDefPot_0.par."""
@@ -60,7 +63,7 @@ def finish(reference: Reference, folder: Path) -> None:
     material = reference.material
     (folder / "expDefPot_0.par").write_text(_deformation_rows(reference), encoding="utf-8")
     _weigh_edges(folder, material)
-    _set_steps(folder / "NN_config.par", material.fit_steps)
+    _set_up(folder / "NN_config.par", material)
     path = folder / "input_0.par"
     lines = [
         f"maxKE = {material.max_ke:g}   # Ha" if line.startswith("maxKE") else line
@@ -72,9 +75,12 @@ def finish(reference: Reference, folder: Path) -> None:
         readme.write(_account(material))
 
 
-def _set_steps(path: Path, steps: int) -> None:
+def _set_up(path: Path, material: Material) -> None:
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("max_num_epochs = 60", f"max_num_epochs = {steps}"), "utf-8")
+    text = text.replace("max_num_epochs = 60", f"max_num_epochs = {material.fit_steps}")
+    if material.at_boundary:
+        text = re.sub(r"basis_sphere = .*", _PERIODIC, text)
+    path.write_text(text, encoding="utf-8")
 
 
 def _weigh_edges(folder: Path, material: Material) -> None:

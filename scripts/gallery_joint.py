@@ -12,7 +12,7 @@ COMPOUNDS = tuple(material for material in MATERIALS if material.bands_of_deform
 UNSEEN_RATIOS = (0.99, 1.01)
 """Of the lattice constants of deformed cells that no fit sees."""
 
-_STEPS = 50
+_STEPS = 40
 _FILES = ("system", "input", "kpoints", "expBandStruct", "bandWeights", "expDefPot")
 
 README = """# GaAs, InAs, GaP and InP with shared species
