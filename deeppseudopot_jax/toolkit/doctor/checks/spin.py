@@ -166,8 +166,8 @@ def surplus_levels(examined: Examined) -> Iterator[Remark]:
             "surplus levels",
             "warning",
             f"input_{system.index}.par: idxVB = {valence} fills {valence + 1} bands, but there are "
-            f"{n} s and p electrons, {surplus} fewer: are there semicore levels, which the model "
-            "has not?",
+            f"{n} s and p electrons, {surplus} fewer: the others seem to be in semicore levels, "
+            "which the model has not",
             f"leave them out: `convert qe --drop-lowest {n_levels}` (beside what was dropped; "
             f"--drop for levels between others), or without {surplus} columns of "
             f"expBandStruct_{system.index}.par, in bandWeights, nBands, idxVB and idxCB too",
