@@ -57,7 +57,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run needs: plane waves of every system, and memory part by part."""
+    """What a run needs: about how many plane waves for every system, and memory part by part."""
 
     plane_waves: dict[str, float]
     parts: tuple[Part, ...]
@@ -67,13 +67,18 @@ class Estimate:
         """All parts together."""
         return sum(part.n_bytes for part in self.parts)
 
-    def __str__(self) -> str:
+    @property
+    def memory(self) -> str:
+        """The sum and its largest part, for those who know the true number of plane waves."""
         largest = max(self.parts, key=lambda part: part.n_bytes)
-        waves = ", ".join(f"{name} {number:.3g}" for name, number in self.plane_waves.items())
         return (
             f"about {spelled(self.n_bytes)} of memory, {spelled(largest.n_bytes)} of it for "
-            f"{largest.what} (plane waves: {waves})"
+            f"{largest.what}"
         )
+
+    def __str__(self) -> str:
+        waves = ", ".join(f"{name} about {n:.3g}" for name, n in self.plane_waves.items())
+        return f"{self.memory} (plane waves: {waves})"
 
 
 def spelled(n_bytes: float) -> str:

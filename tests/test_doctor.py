@@ -37,6 +37,7 @@ from deeppseudopot_jax.toolkit.doctor.checks import (
     pairs_of_bands,
     sizes_of_k_weights,
     species_in_a_header,
+    surplus_levels,
     units_of_energies,
     units_of_lengths,
     unknown_levels,
@@ -177,6 +178,37 @@ def test_band_edges(tmp_path, edges, messages):
         band_edges, examined(tmp_path, **MANY | {"input_0": MANY["input_0"].format(*edges)})
     )
     assert (text == "") == (messages == []) and all(message in text for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("config", "valence", "levels"),
+    [
+        ("", 5, 0),
+        ("", 7, 0),
+        ("", 8, 0),  # from 1, which band_edges tells
+        ("", 10, 0),  # half a level
+        ("", 13, 3),
+        ("SObool = 1\n", 7, 0),
+        ("SObool = 1\n", 10, 3),
+        ("SObool = 1\n", 13, 6),
+    ],
+)
+def test_surplus_levels(tmp_path, config, valence, levels):
+    """With spin-orbit every column is a level that `convert` counts, without two of them are."""
+    rows = [f"{row} 8 8 9 9\n" for row in MANY["expBandStruct_0"].splitlines()]
+    changes = {
+        "input_0": MANY["input_0"].format(valence, valence + 1).replace("12", "16"),
+        "bandWeights_0": "0\n" * 15 + "1\n",
+        "expBandStruct_0": "".join(rows),
+    }
+    given = examined(tmp_path, NN_config=GOOD["NN_config"] + config, **changes)
+    remarks = list(surplus_levels(given))
+    assert len(remarks) == bool(levels)
+    for remark in remarks:
+        told = f"idxVB = {valence} fills {valence + 1} bands, but there are 8 s and p electrons"
+        assert told in remark.message
+        assert f"`convert qe --drop-lowest {levels}`" in remark.remedy
+        assert f"without {valence - 7} columns" in remark.remedy
 
 
 def test_edges_of_spinors_may_be_any_band(tmp_path):
@@ -420,7 +452,9 @@ def test_a_whole_examination(small):
     """A wrong reference: the doctor computes what is compared with it."""
     examination = examine(small)
     assert not examination.is_refused
-    assert examination.facts["plane waves"].startswith("system_0 ")
+    (n_waves,) = build_problem(read_bundle(small)).n_waves
+    assert examination.facts["plane waves"] == f"system_0 {n_waves}"
+    assert "plane waves:" not in examination.facts["memory"]  # theirs are an estimate
     assert "of the order of" in examination.facts["time"]
     assert "2 updates by adam" in examination.facts["run"]
     severities = [remark.severity for remark in examination.remarks]

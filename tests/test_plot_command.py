@@ -243,7 +243,7 @@ def test_costs_of_trainings_and_chains_share_a_figure(tmp_path, drawn):
     plot_costs(tmp_path / "x.svg", runs, ["least squares", "chain"])
     found, x_label = drawn[0].arguments
     assert x_label == "Epoch or iteration" and list(found) == ["least squares", "chain"]
-    assert list(found["least squares"]) == ["training", "held out", "validation"]
+    assert list(found["least squares"]) == ["training", "held out", "re-evaluated"]
     assert_allclose(found["least squares"]["training"], finished_samples.COSTS[:, :2])
     assert_allclose(found["least squares"]["held out"], finished_samples.COSTS[:, [0, 4]])
     chain = found["chain"]

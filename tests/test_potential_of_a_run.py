@@ -76,6 +76,18 @@ def test_the_best_potential_of_a_run_that_was_killed(tmp_path, network):
     assert bundle.model_state and bundle.coefficients[:, 4].tolist() == [-0.2, 0.2]
 
 
+def test_gaps_without_a_reference_are_those_of_the_potential_that_is_named(tmp_path, network):
+    """No errors stand before them: what belongs to the untrained start must be told apart."""
+    changes = {"kpoints_0": "0.5 0 0 1\n0.1 0 0 1\n", "expBandStruct_0": None}
+    folder = inputs(tmp_path / "inputs", NETWORK, **OTHER, **changes)
+    evaluate(folder, tmp_path / "eval", potential=network, painter=Nobody())
+    lines = (tmp_path / "eval/eval.log").read_text().splitlines()
+    gaps = [line.partition("] ")[2] for line in lines if ": system_0 gap " in line]
+    names = ["Eval potential", f"Zunger form of final_<atom>Params in {network}"]
+    assert [line.partition(":")[0] for line in gaps] == names
+    assert "root mean square" not in "".join(lines)
+
+
 @pytest.mark.parametrize(
     ("config", "changes", "message"),
     [

@@ -20,12 +20,16 @@ from deeppseudopot_jax.cli import running
 from deeppseudopot_jax.cli.app import app
 from deeppseudopot_jax.errors import ResultsError
 from deeppseudopot_jax.files.atomic import ResultsFolder
+from deeppseudopot_jax.files.bundle import read_bundle
 from deeppseudopot_jax.files.results.painter import Here
 from deeppseudopot_jax.files.results.report import render
+from deeppseudopot_jax.files.results.report.finished import Finished
 from deeppseudopot_jax.files.results.report.page import Table, number
 from deeppseudopot_jax.montecarlo.diagnostics import effective_sample_size
 from deeppseudopot_jax.run.stages.report import making
+from deeppseudopot_jax.run.stages.report.fit import costs
 from deeppseudopot_jax.run.stages.report.making import at_the_end, report_again
+from deeppseudopot_jax.run.stages.report.subject import Subject
 
 REPOSITORY = Path(__file__).parents[1]
 MONTE_CARLO = "PPmodel = ZeroFunction\nnSystem = 1\nmc_bool = 1\nmc_iter = 40\n"
@@ -127,13 +131,22 @@ def test_every_figure_says_what_it_shows(fitted):
 
 
 def test_costs_are_those_of_the_files(fitted):
-    costs = fitted.table("Costs in eV²: the sum, and what every term adds")
+    told = fitted.table("Costs in eV²: the sum, and what every term adds")
     first, best, last = samples.COSTS[[0, 1, 2]]
     for i, name in enumerate(("cost", "bands", "priors", "held out"), 1):
-        assert [float(cell) for cell in costs[name].values()] == [first[i], best[i], last[i]]
-    assert list(costs["cost"]) == ["first (epoch 0)", "best (epoch 1)", "last (epoch 2)"]
+        assert [float(cell) for cell in told[name].values()] == [first[i], best[i], last[i]]
+    assert list(told["cost"]) == ["first (epoch 0)", "best (epoch 1)", "last (epoch 2)"]
     assert "5 data determine 2.5 of 3 trained numbers" in fitted.text
     assert "scatters by 12 meV" in fitted.text
+
+
+def test_the_cost_of_the_fit_evaluated_afresh_is_no_validation(tmp_path):
+    results = samples.trained(tmp_path / "results")
+    bundle = read_bundle(samples.inputs(tmp_path / "inputs"))
+    section = costs(Subject(bundle, Finished.of_run(results)))
+    (curves,) = section.blocks[0].charts[0].arguments
+    assert list(curves) == ["training", "re-evaluated", "held out"]
+    assert curves["re-evaluated"].tolist() == [[2.0, 2.5]]
 
 
 def test_errors_are_those_of_fitted_and_of_held_out_levels(fitted):

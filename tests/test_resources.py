@@ -73,7 +73,7 @@ def test_what_does_not_fit_into_the_memory_is_refused_at_once(
     assert time.perf_counter() - start < 2.0  # a tenth of it on a quiet machine
     message = str(caught.value)
     assert message.startswith("the run needs about ") and largest in message
-    assert "(plane waves: system_0 " in message and "but this machine has 16 GB" in message
+    assert "(plane waves: system_0 about " in message and "but this machine has 16 GB" in message
     assert not (tmp_path / "results").exists()
 
 

@@ -46,10 +46,10 @@ def test_gaps_of_bands():
 
 def test_gaps_are_told_with_their_reference():
     system = system_with(**EDGES, name="here")
-    line = "  here: gap 0.500 eV (reference 0.750 eV), direct gap 2.000 eV (reference 2.250 eV)"
+    line = "This: here gap 0.500 eV (reference 0.750 eV), direct gap 2.000 eV (reference 2.250 eV)"
     assert said(system)[1:] == [line]
     alone = system_with(**EDGES, gap_k_point=0, name="here", reference_energies=None)
-    assert said(alone) == ["  here: gap at k-point 0 2.000 eV"]
+    assert said(alone) == ["This: here gap at k-point 0 2.000 eV"]
 
 
 @pytest.mark.parametrize(("settings", "name"), [({}, "cost"), (MONTE_CARLO, "sum of squares")])

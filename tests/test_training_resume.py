@@ -94,7 +94,10 @@ def test_a_training_goes_on_as_if_it_had_not_been_ended(tmp_path, monkeypatch, n
         assert "; --resume goes on from training_checkpoint.npz" in log
     run(inputs, parts, resume=True)
     assert_same(whole, parts)
-    assert told(whole / "run.log") == told(parts / "run.log")
+    log = told(whole / "run.log")
+    assert log == told(parts / "run.log")
+    too_short = "Training ended (max_num_epochs reached)" in log
+    assert too_short == ("was reached before the training converged" in log)
     aside = (parts / "run_interrupted.log").read_text()
     assert "resumed before epoch 5" in aside and "ended by SIGTERM\nTraceback" in aside
 

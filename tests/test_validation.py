@@ -449,7 +449,7 @@ def test_cost_files_and_figure_have_the_held_out_cost(trained):
     found = [np.loadtxt(results / f"epoch_2_BS_sys{i}.dat")[:, 1:] for i in range(2)]
     expected = literal_held_out_cost(list(bundle.systems), found)
     assert training[2, 3] == pytest.approx(expected, rel=1e-4)
-    assert list(curves) == ["training", "validation", "held out"]
+    assert list(curves) == ["training", "re-evaluated", "held out"]
     assert_allclose(curves["held out"], training[:, [0, 3]], rtol=1e-9)
 
 

@@ -135,6 +135,9 @@ def test_the_log_is_a_record_of_the_run(network):
         "these weights are fitted to the Zunger form", "band structure:",
     ):  # fmt: skip
         assert part in log, part
+    note = "note: max_num_epochs = 3 was reached before the training converged: raise it"
+    report = (network.results / "report.html").read_text()
+    assert log.count(note) == 1 and report.count(note) == 2  # a remark, and in the log below
     epochs = [line for line in log.splitlines() if "] epoch " in line]
     assert len(epochs) == 4
     assert all("cost " in e and "gradient norm" in e and "(local" in e for e in epochs)

@@ -111,8 +111,9 @@ class Session:
         return float(_held_out(solved.problem, [jnp.asarray(bands) for bands in solved.bands]))
 
     def report_errors(self, what: str, solved: Solved) -> None:
-        """One line with the root mean square errors of every system and the cost, one for each gap.
+        """One line with the root mean square errors of every system and the cost, one for its gaps.
 
+        Each begins with `what`, since no errors stand before gaps where there is no reference.
         Errors are those of the fitted levels, and of the held-out ones where there are any.
         """
         errors = []
@@ -141,7 +142,7 @@ class Session:
             self.report.line(f"{what}: root mean square error{_order(solved)} " + ", ".join(errors))
         for system, found in zip(self.bundle.systems, solved.bands, strict=True):
             if texts := _gap_texts(system, found):
-                self.report.line(f"  {system.name}: {', '.join(texts)}")
+                self.report.line(f"{what}: {system.name} {', '.join(texts)}")
 
     @property
     def _cost_name(self) -> str:

@@ -37,6 +37,8 @@ from deeppseudopot_jax.training.trainable import Split, merge, split
 
 AVAILABLE = (*OPTIMIZERS, "lbfgs", "lm")
 """The names of the optimisers that there are."""
+OUT_OF_EPOCHS = "max_num_epochs reached"
+"""Why a training ended that might have gone on."""
 
 
 @dataclass(frozen=True)
@@ -222,5 +224,5 @@ def _why_stopped(epoch: Epoch, max_epochs: int, out_of_patience: bool) -> str:
     if out_of_patience:
         return f"no lower {'' if epoch.held_out is None else 'held-out '}cost within patience"
     if epoch.number >= max_epochs:
-        return "max_num_epochs reached"
+        return OUT_OF_EPOCHS
     return ""

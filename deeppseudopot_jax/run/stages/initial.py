@@ -36,11 +36,11 @@ def load(session: Session) -> Parameters:
     bundle, problem = session.bundle, session.problem
     params = initial_params(bundle, problem)
     settings = bundle.settings
-    other = session.plan.handed_over
+    weights = session.plan.handed_over.get("weights", "init_PPmodel.pth")
     sources: dict[Start, str] = {
-        "coefficients": f"coefficients of {other.get('coefficients', 'init_<atom>Params.par')}",
+        "coefficients": f"coefficients of {_coefficient_files(session)}",
         "random": f"random, as {settings.model} defines (seed {settings.seed})",
-        "checkpoint": f"weights of {other.get('weights', 'init_PPmodel.pth')}",
+        "checkpoint": f"weights of {weights}",
     }
     session.report.line(f"Initialisation: {sources[session.plan.start]}")
     charges = np.asarray(problem.composition @ params.long_range)
@@ -121,9 +121,14 @@ def old_functional_form(session: Session, solved: Solved) -> None:
     if not bundle.settings.trains_coefficients:
         analytic = with_local(problem, local_model(bundle, "zunger"))
         form = session.solved(initial_params(bundle, analytic), analytic, near=solved.carried)
-    session.report_errors("Zunger form", form)
+    session.report_errors(f"Zunger form of {_coefficient_files(session)}", form)
     session.outputs.band_tables("oldFunc", form.bands)
     session.outputs.band_figure("oldFunc", {"Zunger form": form.bands}, PDF)
+
+
+def _coefficient_files(session: Session) -> str:
+    """Where the coefficients are from: a network does not train a0 to a3 of the Zunger form."""
+    return session.plan.handed_over.get("coefficients", "init_<atom>Params.par")
 
 
 def target_curves(session: Session, params: Parameters) -> tuple[Curves, str]:

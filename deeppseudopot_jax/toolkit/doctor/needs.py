@@ -20,7 +20,7 @@ _EVALUATIONS = 2
 
 def memory_in_words(plans: Sequence[RunPlan]) -> str:
     """The estimate of the neediest stage, and what there is."""
-    return f"{needs_of(plans)}; this machine has {spelled_bytes(available_memory())} free"
+    return f"{needs_of(plans).memory}; this machine has {spelled_bytes(available_memory())} free"
 
 
 def seconds_of(plans: Sequence[RunPlan], per_k_point: float) -> float:

@@ -9,12 +9,13 @@ import numpy as np
 from deeppseudopot_jax.errors import InputError, ResultsError
 from deeppseudopot_jax.files.results.painter import Drawing, Here
 from deeppseudopot_jax.files.results.report.finished import Finished
+from deeppseudopot_jax.run.stages.training.tables import LABELS
 from deeppseudopot_jax.toolkit.plot.names import legend_names
 from deeppseudopot_jax.toolkit.plot.targets import check_figure
 
 _TRAINING = {
-    "final_training_cost": {"cost": "training", "held_out": "held out"},
-    "final_validation_cost": {"cost": "validation"},
+    "final_training_cost": {"cost": LABELS["training"], "held_out": "held out"},
+    "final_validation_cost": {"cost": LABELS["validation"]},
 }
 """Columns of the tables of a training, and what the legend calls them."""
 _CHAIN = {"currLoss": "Monte Carlo, coldest", "bestLoss": "Monte Carlo, lowest"}

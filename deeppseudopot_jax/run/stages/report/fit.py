@@ -13,6 +13,7 @@ from deeppseudopot_jax.files.results.report.page import (
     number,
 )
 from deeppseudopot_jax.run.stages.report.subject import Subject
+from deeppseudopot_jax.run.stages.training.tables import LABELS
 
 _COUNTED = ("epoch",)
 _TOTAL, _HELD_OUT = "cost", "held_out"
@@ -48,9 +49,9 @@ def costs(subject: Subject) -> Section | None:
 
 
 def _charts(training: History, validation: History | None) -> Charts:
-    totals = {"training": _curve(training, _TOTAL)}
+    totals = {LABELS["training"]: _curve(training, _TOTAL)}
     if validation is not None and len(validation.rows):
-        totals["validation"] = _curve(validation, _TOTAL)
+        totals[LABELS["validation"]] = _curve(validation, _TOTAL)
     if _HELD_OUT in training.columns:
         totals["held out"] = _curve(training, _HELD_OUT)
     charts = [Chart("cost_figure", (totals,), "Cost against epoch")]

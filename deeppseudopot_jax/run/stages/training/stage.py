@@ -25,7 +25,7 @@ from deeppseudopot_jax.run.stages.training.epoch_files import (
 from deeppseudopot_jax.run.stages.training.progress import Progress
 from deeppseudopot_jax.settings import Settings
 from deeppseudopot_jax.training.adam_state import replace_adam_moments
-from deeppseudopot_jax.training.loop import Epoch, train
+from deeppseudopot_jax.training.loop import OUT_OF_EPOCHS, Epoch, train
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,11 @@ def optimise(session: Session, initial: Solved, resume_from: Path | None = None)
         raise
     progress.tables.figure()
     report.line(f"Training ended ({last.stopped}) {progress.history}, which is exported")
+    if last.stopped == OUT_OF_EPOCHS:  # a note, so that report.html has it among its remarks
+        report.line(
+            f"  note: max_num_epochs = {session.bundle.settings.max_epochs} was reached before the "
+            "training converged: raise it, and run --resume goes on."
+        )
     best = progress.history.best
     return Fit(progress.best_solved(), None if best is None else best.optimizer_state)
 

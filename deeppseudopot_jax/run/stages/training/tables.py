@@ -12,6 +12,9 @@ from deeppseudopot_jax.run.outputs import Outputs
 Kind = Literal["training", "validation"]
 """Of costs: those that gradients came with, and those of energies as accurate as results are."""
 
+LABELS: dict[Kind, str] = {"training": "training", "validation": "re-evaluated"}
+"""In figures: both are the cost of the fit, so that nothing held out is thought of."""
+
 _HELD_OUT = "held_out"
 
 
@@ -93,7 +96,7 @@ class CostTables:
         if not self._streams:
             return
         found = {kind: np.loadtxt(self._path(kind), ndmin=2) for kind in self._streams}
-        curves = {kind: rows[:, :2] for kind, rows in found.items()}
+        curves = {label: found[kind][:, :2] for kind, label in LABELS.items()}
         if _HELD_OUT in self._columns:
             curves["held out"] = found["training"][:, [0, -1]]
         self._outputs.cost_figure("final_train_cost", curves)

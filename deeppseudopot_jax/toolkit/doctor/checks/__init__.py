@@ -14,7 +14,12 @@ from deeppseudopot_jax.toolkit.doctor.checks.species import (
     order_of_scales,
     species_in_a_header,
 )
-from deeppseudopot_jax.toolkit.doctor.checks.spin import band_edges, pairs_of_bands, unsplit_levels
+from deeppseudopot_jax.toolkit.doctor.checks.spin import (
+    band_edges,
+    pairs_of_bands,
+    surplus_levels,
+    unsplit_levels,
+)
 from deeppseudopot_jax.toolkit.doctor.checks.units import units_of_energies, units_of_lengths
 from deeppseudopot_jax.toolkit.doctor.checks.window import cut_multiplets
 from deeppseudopot_jax.toolkit.doctor.examined import Check
@@ -23,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     pairs_of_bands,
     unsplit_levels,
     band_edges,
+    surplus_levels,
     unknown_levels,
     order_applied_twice,
     cut_multiplets,

@@ -134,11 +134,9 @@ def _wrong_edges(system: SystemInput, n_per_level: int) -> Iterator[str]:
                 f"bands {valence} and {valence + 1} of expBandStruct_{system.index}.par are the "
                 "same level at every k-point, so there is no gap between them"
             )
-    electrons = [valence_electrons(symbol) for symbol in system.crystal.symbols]
-    known = [number for number in electrons if number is not None]
-    if len(known) < len(electrons):
+    n = _outer_electrons(system)
+    if n is None:
         return
-    n = sum(known)
     if valence + 1 == n // 2:
         yield f"{n} s and p electrons fill {n} bands, but idxVB = {valence} is that of {n // 2}"
     elif valence + 1 < n:
@@ -148,3 +146,36 @@ def _wrong_edges(system: SystemInput, n_per_level: int) -> Iterator[str]:
         )
     elif valence == n:
         yield f"{n} s and p electrons fill bands 0 to {n - 1}, but idxVB = {valence}, as if from 1"
+
+
+def surplus_levels(examined: Examined) -> Iterator[Remark]:
+    """The lowest band of the model is the first column: semicore levels shift all the others.
+
+    Weights do not matter, since levels without any are counted too.
+    """
+    for system in examined.bundle.systems:
+        valence, n = system.valence_band, _outer_electrons(system)
+        if valence is None or n is None:
+            continue
+        surplus = valence + 1 - n
+        # One band is a count from 1, half a level a wrong idxVB: both are told as wrong edges.
+        if surplus < 2 or surplus % examined.n_per_level:
+            continue
+        n_levels = surplus // examined.n_per_level
+        yield Remark(
+            "surplus levels",
+            "warning",
+            f"input_{system.index}.par: idxVB = {valence} fills {valence + 1} bands, but there are "
+            f"{n} s and p electrons, {surplus} fewer: the others seem to be in semicore levels, "
+            "which the model has not",
+            f"leave them out: `convert qe --drop-lowest {n_levels}` (beside what was dropped; "
+            f"--drop for levels between others), or without {surplus} columns of "
+            f"expBandStruct_{system.index}.par, in bandWeights, nBands, idxVB and idxCB too",
+        )
+
+
+def _outer_electrons(system: SystemInput) -> int | None:
+    """s and p electrons of a cell; None where those of an element are not known."""
+    electrons = [valence_electrons(symbol) for symbol in system.crystal.symbols]
+    known = [number for number in electrons if number is not None]
+    return sum(known) if len(known) == len(electrons) else None
