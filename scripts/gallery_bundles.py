@@ -78,7 +78,7 @@ def finish(reference: Reference, folder: Path) -> None:
 def _set_up(path: Path, material: Material) -> None:
     text = path.read_text(encoding="utf-8")
     text = text.replace("max_num_epochs = 60", f"max_num_epochs = {material.fit_steps}")
-    if material.at_boundary:
+    if material.periodic:
         text = re.sub(r"basis_sphere = .*", _PERIODIC, text)
     path.write_text(text, encoding="utf-8")
 

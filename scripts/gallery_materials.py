@@ -38,7 +38,7 @@ class Material:
         bands_of_deformed: whether they get a bundle of their own, for the joint fit.
         only_edge: whether deformed cells have one k-point, the edge.
         fit_steps: of least squares.
-        at_boundary: whether a band edge is at the boundary of the zone, where bases must be `kG`.
+        periodic: whether bases are `kG`, for a band edge at the boundary of the zone.
         edge_weights: of the valence top and of the conduction bottom, which k-points close to them
             share.
         unweighted: columns that are not fitted, such as one that levels left out cross.
@@ -69,7 +69,7 @@ class Material:
     second_path: str = ""
     only_edge: bool = False
     fit_steps: int = 80
-    at_boundary: bool = False
+    periodic: bool = False
     edge_weights: tuple[float, float] = (20.0, 20.0)
     unweighted: tuple[int, ...] = ()
 
@@ -164,7 +164,7 @@ MATERIALS = (
         {"G": 0.898, "L": 0.744, "gap": 0.744, "splitting": 0.296, "electron_mass": 0.038,
          "source": _MADELUNG},
         drop_lowest=20, fractions={"Ge": 0.073}, s_changes={"Ge": 0.096}, edge_weights=(40.0, 15.0),
-        at_boundary=True, fit_steps=150,
+        periodic=True, fit_steps=150,
     ),
     _zincblende(
         "GaAs", 5.65325,
@@ -186,7 +186,7 @@ MATERIALS = (
         {"G": 2.886, "X": 2.35, "L": 2.72, "gap": 2.35, "splitting": 0.08, "electron_mass": 0.13,
          "deformation": -9.9, "source": _VURGAFTMAN},
         drop_lowest=10, fractions={"P": 0.232}, s_changes={"Ga": 0.153}, edge_weights=(40.0, 15.0),
-        at_boundary=True, valence_top=-5.97, valence_deformation=1.7, ratios=_III_V,
+        periodic=True, valence_top=-5.97, valence_deformation=1.7, ratios=_III_V,
         bands_of_deformed=True,
     ),
     _zincblende(
@@ -211,10 +211,11 @@ MATERIALS = (
     Material(
         name="CsPbBr3", title="CsPbBr3, cubic", crystal=_PEROVSKITE, n_valence=26, drop_lowest=12,
         drop=(18, 24), fractions={"Br": 0.45}, corners=("GXMRG",), edge="R",
-        # Cs 5p crosses the Pb 6s band, which takes these columns.
-        unweighted=(6, 7),
+        # Cs 5p crosses the Pb 6s band, which takes the first two of these columns; the last two
+        # belong to a level of four at Gamma.
+        unweighted=(6, 7, 32, 33),
         splits_conduction=True, grid=(3, 3, 3),
-        ratios=(1.01,), only_edge=True, at_boundary=True, fit_steps=50, steps=4, cutoff=50.0,
+        ratios=(1.01,), only_edge=True, fit_steps=50, steps=4, cutoff=50.0,
         max_ke=4.5,
         published={"gap": 2.36, "electron_mass": 0.13, "source": _PROTESESCU},
     ),

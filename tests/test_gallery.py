@@ -103,7 +103,7 @@ def test_bundles_are_those_of_the_materials(configs):
         bundle = read_bundle(folder)
         (system,) = bundle.systems
         assert bundle.settings.max_epochs == material.fit_steps
-        assert (bundle.settings.basis_sphere == "kG") == material.at_boundary
+        assert (bundle.settings.basis_sphere == "kG") == material.periodic
         for name, text in coefficient_texts(bundle.species, spin_orbit=True).items():
             assert (folder / name).read_text(encoding="utf-8") == text
         edges = system.k_weights > 3.5
