@@ -1,11 +1,12 @@
 """Least-squares fits against what they must reach: cost against wall time of whole commands.
 
-    python benchmarks/fitting.py [case ...] [--curves FILE]
+    python benchmarks/fitting.py [case ...] [--curves FILE [--table FILE]]
 
 Each case is a bundle of configs/ or of $DEEPPSEUDOPOT_SHARED/bundles (default ../shared) with other
 keys, run by the command line twice; the second run, which finds compiled programs, counts. Seconds
-are wall time since the command was started, read off its log while it runs. With `--curves` three
-bundles are fitted by adam, sgd and lm instead, and lowest costs against time written as a table.
+are wall time since the command was started, read off its log while it runs. With `--curves` the
+costs of adam, sgd and lm are drawn against time for three bundles instead, and with `--table`
+written as rows of bundle, optimiser, seconds and lowest cost.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-from measuring import REPOSITORY, SHARED
+from measuring import REPOSITORY, SHARED, figure_file
 
 CONFIGS = REPOSITORY / "configs"
 _EPOCH = re.compile(r"epoch (\d+): cost ([-+.\de]+)")
@@ -198,8 +199,8 @@ def report(name: str, case: Case, runs: int) -> None:
         print(f"  {file.name}: {shown}", flush=True)
 
 
-def curves(table: Path, runs: int) -> None:
-    """Write the costs of three optimisers on three bundles against time."""
+def curves(file: Path, table: Path | None, runs: int) -> None:
+    """Cost against time of three optimisers on three bundles."""
     rates = {"optimizer_lr": "0.005", "scheduler_gamma": "0.9", "schedulerStep": "80"}
     fourier = FOURIER | {"plotEvery": "10000"} | NO_PRIOR
     chosen: dict[str, Case] = {
@@ -221,7 +222,9 @@ def curves(table: Path, runs: int) -> None:
             lowest = list(accumulate((cost for _, cost in outcome.costs), min))
             panels[title][name] = list(zip(seconds, lowest, strict=True))
             print(f"{title}, {name}: {lowest[-1]:.4g} after {seconds[-1]:.0f} s", flush=True)
-    _write(panels, table)
+    if table is not None:
+        _write(panels, table)
+    _draw(panels, file)
 
 
 def _write(panels: dict[str, dict[str, list[tuple[float, float]]]], table: Path) -> None:
@@ -234,15 +237,38 @@ def _write(panels: dict[str, dict[str, list[tuple[float, float]]]], table: Path)
     print(f"written: {table}")
 
 
+def _draw(panels: dict[str, dict[str, list[tuple[float, float]]]], file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from deeppseudopot_jax.files.results.figures.style import line_styles, save, styled
+
+    @styled
+    def drawn() -> Figure:
+        figure = Figure(figsize=(7.0, 2.6), layout="constrained")
+        styles = line_styles(next(iter(panels.values())))
+        axes_in_a_row = figure.subplots(1, len(panels), squeeze=False)[0]
+        for axes, (title, found) in zip(axes_in_a_row, panels.items(), strict=True):
+            for name, points in found.items():
+                axes.plot(*zip(*points, strict=True), label=name, **styles[name])
+            axes.set(xlabel="Wall time (s)", yscale="log", title=title)
+        axes_in_a_row[0].set_ylabel("Lowest cost (eV$^2$)")
+        axes_in_a_row[0].legend()
+        return figure
+
+    save(drawn(), file)
+    print(f"plotted: {file}")
+
+
 def main() -> None:
     known = cases()
     parser = argparse.ArgumentParser(description="least-squares fits against their bars")
     parser.add_argument("case", nargs="*", choices=[*known, []], default=[])
     parser.add_argument("--runs", type=int, default=2, help="of each command; the last one counts")
-    parser.add_argument("--curves", type=Path, metavar="FILE", help="a table for docs/data")
+    parser.add_argument("--curves", type=figure_file, metavar="FILE")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="the points of --curves")
     arguments = parser.parse_args()
     if arguments.curves:
-        curves(arguments.curves, arguments.runs)
+        curves(arguments.curves, arguments.table, arguments.runs)
         return
     for name in arguments.case or known:
         report(name, known[name], arguments.runs)
