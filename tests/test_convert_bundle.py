@@ -73,7 +73,7 @@ def test_a_bundle_is_complete_and_says_where_it_comes_from(tmp_path):
     assert system.band_weights.tolist() == [0.5] * 2 + [1] * 8 + [0.5] * 2 + [0.2] * 2 + [0.1] * 2
     settings = bundle.settings
     assert settings.spin_orbit and settings.train_spin_orbit and settings.train_nonlocal
-    assert bundle.coefficients[:, 5].tolist() == [0.1, 0.1]
+    assert bundle.coefficients[:, 5].tolist() == [0.6, 0.6]
     for where in (told, (tmp_path / "README.md").read_text()):
         assert "a program 1.0" in where and "moved by -7.5" in where and "direct" in where
     assert "# -7.5" not in told and "Γ" in (tmp_path / "kpoints_0.par").read_text()

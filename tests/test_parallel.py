@@ -20,6 +20,7 @@ from deeppseudopot_jax.run.workflows import run
 REPOSITORY = Path(__file__).parents[1]
 WORKER = Path(parallel_worker.__file__)
 TELLS_MASSES = True
+DRAWS = True
 ACCURACY = 1e-12  # relative to the largest entry; sums are taken in another order
 GRIDS = "nSystem = 1\nnQGrid = 64\nnRGrid = 32\nmovie = 0\n"
 CONFIG = GRIDS + (
