@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 from gallery_bundles import options_of
 from gallery_materials import MATERIALS, Material, path_of
-from gallery_pseudopotentials import write_pseudopotentials
 from make_gallery import BUNDLES, PAGES, table
-from make_gallery_references import Calculation, pseudopotential_sources
+from make_gallery_references import Calculation, changed_pseudopotentials
 
 from deeppseudopot_jax.toolkit.convert.conversion import converted
 
@@ -35,10 +34,7 @@ def finer(material: Material) -> Material:
 def row(material: Material, pw: str, scratch: Path) -> list[str]:
     """Of the table: changes of four valence and two conduction pairs at the corners."""
     folder = scratch / material.name
-    write_pseudopotentials(
-        pseudopotential_sources(set(material.crystal.symbols)), folder / "pseudopotentials",
-        dict(material.fractions), dict(material.s_changes),
-    )  # fmt: skip
+    changed_pseudopotentials(material, folder)
     (folder / "finer").mkdir()
     changed = finer(material)
     calculation = Calculation(changed, folder / "finer")

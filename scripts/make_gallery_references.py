@@ -113,14 +113,19 @@ def _card(points: Floats, names: Sequence[str]) -> str:
     return "\n".join(["K_POINTS crystal", str(len(rows)), *rows, ""])
 
 
-def reference(material: Material, pw: str, scratch: Path) -> Reference:
-    """All calculations of a material, one after the other."""
-    folder = scratch / material.name
-    shutil.rmtree(folder, ignore_errors=True)
+def changed_pseudopotentials(material: Material, folder: Path) -> None:
+    """Write those of a material to where calculations in folders below `folder` look for them."""
     write_pseudopotentials(
         pseudopotential_sources(set(material.crystal.symbols)), folder / "pseudopotentials",
         dict(material.fractions), dict(material.s_changes),
     )  # fmt: skip
+
+
+def reference(material: Material, pw: str, scratch: Path) -> Reference:
+    """All calculations of a material, one after the other."""
+    folder = scratch / material.name
+    shutil.rmtree(folder, ignore_errors=True)
+    changed_pseudopotentials(material, folder)
     found, second = {}, None
     for ratio in (1.0, *material.ratios):
         work = folder / f"{ratio:.2f}"
