@@ -5,14 +5,14 @@
 By default every bundle of configs/, and cspbi3_soc and ingaasp_nn where they are found in
 $DEEPPSEUDOPOT_SHARED/bundles (default ../shared). Each bundle is a process of its own.
 
-"evaluation" is from scratch, "epoch" the median of five after a warm-up (- where the bundle has no
-gradient training), both compiled. "default" is the default solver, "dense" the dense one alone,
-"iterative" iterates where the default one would not when it starts from scratch (left out where the
-two are the same). "error (eV)" is the largest difference of the energies from NumPy's eigvalsh of
-matrices assembled on the host; a solve that failed gives nan. "apply" is H times the eigensolver's
-block at all k-points, in chunks as it is done there; its rate counts the product with V_loc alone
-(8 real operations per complex multiplication and addition), and "of matmul" divides it by the rate
-of a large complex128 product.
+"evaluation" is from scratch, "epoch" the median of five after a warm-up, of whatever optimiser the
+bundle names (- where it trains by none), both compiled. "default" is the default solver, "dense"
+the dense one alone, "iterative" iterates where the default one would not when it starts from
+scratch (left out where the two are the same). "error (eV)" is the largest difference of the
+energies from NumPy's eigvalsh of matrices assembled on the host; a solve that failed gives nan.
+"apply" is H times the eigensolver's block at all k-points, in chunks as it is done there; its rate
+counts the product with V_loc alone (8 real operations per complex multiplication and addition), and
+"of matmul" divides it by the rate of a large complex128 product.
 
 The last table is an evaluation of many k-points of gallium arsenide with other sizes of a chunk
 (batching._CHUNK_BYTES; the backend's own is marked).
@@ -184,8 +184,8 @@ def measure_chunks(size: str) -> dict[str, float | bool]:
     own = batching._CHUNK_BYTES.get(backend, batching._CHUNK_BYTES_ELSEWHERE)
     allowed = int(float(size) * 2**20)
     batching._CHUNK_BYTES[backend] = allowed
-    bundle = dp.read_bundle(CONFIGS / CHUNK_BUNDLE)
-    problem = dp.build_problem(denser(bundle, CHUNK_K_POINTS), local="zunger")
+    bundle = denser(dp.read_bundle(CONFIGS / CHUNK_BUNDLE), CHUNK_K_POINTS)
+    problem = dp.build_problem(bundle, local="zunger")
     params = dp.initial_params(bundle, problem)
     evaluate = jax.jit(dp.energies)
     (group,) = problem.groups

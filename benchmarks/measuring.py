@@ -50,23 +50,21 @@ def denser(bundle: Any, n_k: int) -> Any:
 
 
 def training(bundle: Any, problem: Any, params: Any) -> Callable[[], Any]:
-    """A function that makes one epoch after the other."""
+    """A function that makes one epoch of the bundle's optimiser after the other."""
     from deeppseudopot_jax.costs.bands import cost_of_bands
     from deeppseudopot_jax.parameters import trained_channels
-    from deeppseudopot_jax.training.descent import Descent
     from deeppseudopot_jax.training.interface import TrainingState
-    from deeppseudopot_jax.training.optimizers import make_optimizer
+    from deeppseudopot_jax.training.loop import optimiser_of
     from deeppseudopot_jax.training.trainable import split
 
-    optimizer = make_optimizer(bundle.settings, problem.composition)
     trainable, frozen = split(params, trained_channels(bundle.settings))
-    state = TrainingState(trainable, optimizer.init(trainable))
-    descent = Descent(cost_of_bands(problem), optimizer)
+    optimiser = optimiser_of(bundle.settings, problem, cost_of_bands(problem), trainable)
+    state = TrainingState(trainable, optimiser.begin(trainable))
 
     def epoch() -> Any:
         nonlocal state
-        info, found = descent.look(problem, frozen, state)
-        state, _ = descent.move(problem, frozen, state, found)
+        info, found = optimiser.look(problem, frozen, state)
+        state, _ = optimiser.move(problem, frozen, state, found)
         return info
 
     return epoch

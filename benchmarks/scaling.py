@@ -60,8 +60,8 @@ def measure_evaluation(n_k: int) -> dict[str, float]:
 
     import deeppseudopot_jax as dp
 
-    bundle = dp.read_bundle(EVALUATED)
-    problem = dp.build_problem(denser(bundle, n_k), local="zunger")
+    bundle = denser(dp.read_bundle(EVALUATED), n_k)
+    problem = dp.build_problem(bundle, local="zunger")
     params = dp.initial_params(bundle, problem)
     evaluate = jax.jit(dp.energies)
     seconds = times(lambda: evaluate(problem, params), repeats=2)[-1]

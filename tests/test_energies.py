@@ -127,7 +127,7 @@ def test_chunks_of_k_points_leave_the_energies(sphere, monkeypatch):
     bundle = bundle_of(rng, random_system(rng, n_k=5), basis_sphere=sphere)
     problem, params = ready(bundle)
     n_waves = problem.groups[0].tables.wave_mask.shape[-1]
-    monkeypatch.setattr(batching, "_CHUNK_BYTES", {"cpu": 2 * 16 * n_waves**2})
+    monkeypatch.setattr(batching, "_CHUNK_BYTES", {jax.default_backend(): 2 * 16 * n_waves**2})
     chunked = build_problem(bundle)
     assert (problem.groups[0].n_chunks, chunked.groups[0].n_chunks) == (1, 3)
     expected = bands(problem, params)[0]

@@ -260,7 +260,7 @@ def test_padded_k_points_do_not_count(side, monkeypatch):
     expected = near(made(bundle), side)
     whole = made(bundle).problem.groups[1]
     n_bytes = 2 * 16 * whole.tables.dimension**2
-    monkeypatch.setitem(batching._CHUNK_BYTES, "cpu", n_bytes)
+    monkeypatch.setitem(batching._CHUNK_BYTES, jax.default_backend(), n_bytes)
     case = made(bundle)
     group = case.problem.groups[1]
     assert (group.n_k, group.n_chunks, group.k_points.shape[1]) == ((3,), 2, 4)

@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from deeppseudopot_jax.eigensolvers.blas_threads import keep_to_one_thread
 
@@ -24,7 +25,8 @@ def one_by_one_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
         del axis_size
         if jax.default_backend() != "cpu":
             axes = jax.tree.map(lambda batched: 0 if batched else None, in_batched)
-            found = jax.vmap(function, in_axes=tuple(axes))(*arguments)
+            arrays = jax.tree.map(jnp.asarray, arguments)  # constants may come as NumPy's
+            found = jax.vmap(function, in_axes=tuple(axes))(*arrays)
         else:
             leaves, structure = jax.tree.flatten(arguments)
             flags = jax.tree.leaves(in_batched)
