@@ -8,7 +8,7 @@ matrix products keep all 24 bits where nobody has told JAX otherwise.
 import jax
 
 jax.config.update("jax_enable_x64", True)
-if jax.config.jax_default_matmul_precision is None:
+if jax.config.jax_default_matmul_precision is None:  # type: ignore[attr-defined]
     # GPUs would multiply single-precision matrices with eleven bits: 0.1 eV, or no convergence.
     jax.config.update("jax_default_matmul_precision", "highest")
 

@@ -87,6 +87,7 @@ def test_a_run_writes_every_member_and_their_spread(tmp_path, fit):
     inputs = bundle_samples.write(
         tmp_path / "inputs",
         NN_config=RUN + fit + "optimizer = lm\nensemble_size = 3\n",
+        expDefPot_0="0 1 1 2 1.01 -7.5 1\n",
         init_ZnParams=COEFFICIENTS,
         init_SParams=COEFFICIENTS,
     )
@@ -102,6 +103,7 @@ def test_a_run_writes_every_member_and_their_spread(tmp_path, fit):
     (system,) = json.loads((tmp_path / "results" / "final_observables.json").read_text())["systems"]
     sigmas = {one["name"]: one["sigma"] for one in system["observables"]}
     assert sigmas["gap"] > 0.0 and sigmas["hole mass"] > 0.0
+    assert sigmas["row 1: transition"] > 0.0
     best = int(table[np.argmin(table[:, 2]), 0])
     weights = [
         read_state_dict(tmp_path / "results" / f"{name}_PPmodel.pth")

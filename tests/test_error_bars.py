@@ -8,18 +8,22 @@ import pytest
 from numpy.testing import assert_allclose
 from samples import bands, bundle_of, zinc_blende
 
-from deeppseudopot_jax import build_problem, initial_params
+from deeppseudopot_jax import build_problem, deformation_potentials, initial_params
 from deeppseudopot_jax.costs.bands import cost_of_bands
 from deeppseudopot_jax.observables.band_numbers import band_numbers
 from deeppseudopot_jax.training.interface import TrainingState
 from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
-from deeppseudopot_jax.training.least_squares.spreads import spreads
+from deeppseudopot_jax.training.least_squares.spreads import (
+    spread_of_deformation_potentials,
+    spreads,
+)
 from deeppseudopot_jax.training.least_squares.uncertainty import (
     independent_data,
     uncertainty,
 )
 from deeppseudopot_jax.training.loop import train
-from deeppseudopot_jax.training.trainable import split
+from deeppseudopot_jax.training.trainable import Split, merge, split
+from deeppseudopot_jax.types import DeformationTarget
 
 K_POINTS = [[0.0, 0.0, 0.0], [0.5, 0.0, 0.5], [0.5, 0.5, 0.5], [0.3, 0.1, 0.2], [0.1, 0.2, 0.4]]
 SILICON = [73.0, 2.1, 3.0, 0.7]
@@ -98,3 +102,28 @@ def test_intervals_cover_the_truth_as_often_as_they_should():
     expected, scatter = 0.6827 * N_FITS, (N_FITS * 0.6827 * 0.3173) ** 0.5
     assert_allclose(covered, expected, atol=3.0 * scatter)
     assert np.mean(covered) == pytest.approx(expected, abs=1.5 * scatter)
+
+
+def test_error_bars_of_deformation_potentials_are_those_of_their_slopes():
+    rows = tuple(
+        DeformationTarget((0, 7), (k_point, 8), ratio, 0.0, 1.0)
+        for k_point, ratio in [(0, 0.99), (1, 1.01)]
+    )
+    bundle = silicon()
+    problem = build_problem(bundle)
+    params = initial_params(bundle, problem)
+    trainable, frozen = split(params, ("local",))
+    coordinates = least_squares(problem, cost_of_bands(problem), trainable).coordinates
+    half = np.random.default_rng(2).normal(size=(4, 4))
+    found = spread_of_deformation_potentials(
+        problem, frozen, trainable, coordinates, jnp.asarray(half), 0, rows
+    )
+
+    def potentials(step):
+        moved = merge(Split(coordinates.moved(trainable, jnp.asarray(step)), frozen))
+        return np.asarray(deformation_potentials(problem, moved, 0, rows))
+
+    size = 1e-4
+    steps = size * np.eye(4)
+    slopes = np.stack([(potentials(s) - potentials(-s)) / (2 * size) for s in steps], axis=1)
+    assert_allclose(found, np.linalg.norm(slopes @ half, axis=1), rtol=1e-4)

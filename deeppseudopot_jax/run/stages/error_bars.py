@@ -6,21 +6,26 @@ import numpy as np
 
 from deeppseudopot_jax.costs.bands import BandErrors
 from deeppseudopot_jax.costs.interface import Evaluated
+from deeppseudopot_jax.errors import InputError
 from deeppseudopot_jax.files.results.transform import real_space_potential
 from deeppseudopot_jax.observables.band_numbers import BandNumber, band_numbers
+from deeppseudopot_jax.observables.deformation import deformation_rows
 from deeppseudopot_jax.parallel import on_host
 from deeppseudopot_jax.run.outputs import Spread
 from deeppseudopot_jax.run.session import Session, Solved
 from deeppseudopot_jax.training.interface import TrainingState
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
 from deeppseudopot_jax.training.least_squares.levenberg_marquardt import least_squares
-from deeppseudopot_jax.training.least_squares.spreads import spreads
+from deeppseudopot_jax.training.least_squares.spreads import (
+    spread_of_deformation_potentials,
+    spreads,
+)
 from deeppseudopot_jax.training.least_squares.uncertainty import (
     Uncertainty,
     independent_data,
     uncertainty,
 )
-from deeppseudopot_jax.training.trainable import split
+from deeppseudopot_jax.training.trainable import Split, split
 
 _POINTS = 512
 """Of the grids of q and r that error bars are computed on; between them they are interpolated."""
@@ -66,9 +71,29 @@ def error_bars(session: Session, solved: Solved) -> Spread | None:
         _resampled(q, spread.v_q, outputs.q),
         _resampled(r, spread.v_r, outputs.r),
         [[next(each) for _ in of_system] for of_system in numbers],
+        [
+            _of_potentials(session, index, parts, coordinates, fit)
+            for index in range(len(session.bundle.systems))
+        ],
     )
     outputs.arrays("final_covariance", _arrays(session, fit, coordinates, parts.trainable, result))
     return result
+
+
+def _of_potentials(
+    session: Session, index: int, parts: Split, coordinates: Coordinates, fit: Uncertainty
+) -> list[float]:
+    """Those of the rows of expDefPot_X.par; none where the rows cannot be computed."""
+    try:
+        rows = deformation_rows(session.bundle.systems[index])
+        found: list[float] = on_host(
+            spread_of_deformation_potentials(
+                session.problem, parts.frozen, parts.trainable, coordinates, fit.half, index, rows,
+            )
+        ).tolist()  # fmt: skip
+    except (InputError, IndexError):
+        return []
+    return found
 
 
 def _summary(fit: Uncertainty) -> str:

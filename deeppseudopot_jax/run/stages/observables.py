@@ -51,19 +51,26 @@ def _of_system(
     """All of one system, group by group."""
     problem, params, bundle = solved.problem, solved.params, session.bundle
     system, bands = bundle.systems[index], np.asarray(solved.bands[index], np.float64)
-    found: list[Observable] = [*band_numbers(system, bands), *_misplaced(system)]
-    if spread is not None and spread.numbers is not None:
-        sigmas = spread.numbers[index]
-        found[: len(sigmas)] = [
-            replace(one, sigma=None if one.value is None else known(sigma))
-            for one, sigma in zip(found, sigmas, strict=False)
-        ]
+    of_numbers = spread.numbers[index] if spread and spread.numbers else ()
+    of_potentials = spread.potentials[index] if spread and spread.potentials else ()
+    found = [*_with_sigmas(band_numbers(system, bands), of_numbers), *_misplaced(system)]
     found += edge_masses(prepared(problem, params), index, system, bands)
     if system.deformation_targets:
-        found += deformation_observables(problem, params, index, system, bands)
+        rows = deformation_observables(problem, params, index, system, bands)
+        found += _with_sigmas(rows, of_potentials)
     if system.coupling_targets:
         found += coupling_observables(problem, bundle.settings, params, system)
     return sorted(found, key=lambda one: _ORDER.index(one.group))
+
+
+def _with_sigmas(found: Sequence[Observable], sigmas: Sequence[float]) -> list[Observable]:
+    """The same with an error bar each; as they are where there are no error bars."""
+    if not sigmas:
+        return list(found)
+    return [
+        replace(one, sigma=None if one.value is None else known(sigma))
+        for one, sigma in zip(found, sigmas, strict=True)
+    ]
 
 
 _ORDER = ("gaps", "edges", "splittings", *_SHOWN)

@@ -1,5 +1,6 @@
 """What a covariance of the coordinates means for bands, for numbers read off them, for curves."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float
 from deeppseudopot_jax.eigensolvers.interface import States
 from deeppseudopot_jax.observables.band_order import followed
 from deeppseudopot_jax.observables.bands import bands_of_levels
+from deeppseudopot_jax.observables.deformation import deformation_potentials
 from deeppseudopot_jax.observables.hamiltonians import hamiltonians
 from deeppseudopot_jax.observables.states import Levels, energies_of
 from deeppseudopot_jax.parameters import Parameters
@@ -17,6 +19,7 @@ from deeppseudopot_jax.problem import Problem
 from deeppseudopot_jax.training.least_squares.coordinates import Coordinates
 from deeppseudopot_jax.training.least_squares.levels import derivatives_of_levels
 from deeppseudopot_jax.training.least_squares.steps import ParamsAt, inputs_by_step, params_after
+from deeppseudopot_jax.types import DeformationTarget
 
 
 class LevelsByStep(NamedTuple):
@@ -145,3 +148,23 @@ def spreads(
         spread_of_numbers(problem, levels, states, half, slopes),
         *spread_of_curves(problem, params_at, half, q, transform),
     )
+
+
+@partial(jax.jit, static_argnames="system_index")
+def spread_of_deformation_potentials(
+    problem: Problem,
+    frozen: Parameters,
+    trainable: dict,
+    coordinates: Coordinates,
+    half: Float[Array, "coordinate coordinate"],
+    system_index: int,
+    rows: tuple[DeformationTarget, ...],
+) -> Float[Array, " row"]:
+    """One standard deviation (eV) of the deformation potentials that some rows name."""
+    params_at = params_after(coordinates, trainable, frozen)
+
+    def potentials(step: Array) -> Array:
+        return deformation_potentials(problem, params_at(step), system_index, rows)
+
+    by_step = jax.jacrev(potentials)(jnp.zeros(len(half), problem.dtype))
+    return jnp.linalg.norm(by_step @ half.astype(by_step.dtype), axis=1)
