@@ -29,6 +29,7 @@ from deeppseudopot_jax.montecarlo.diagnostics import effective_sample_size
 from deeppseudopot_jax.run.stages.report import making
 from deeppseudopot_jax.run.stages.report.fit import costs
 from deeppseudopot_jax.run.stages.report.making import at_the_end, report_again
+from deeppseudopot_jax.run.stages.report.observables import folded
 from deeppseudopot_jax.run.stages.report.subject import Subject
 
 REPOSITORY = Path(__file__).parents[1]
@@ -174,6 +175,18 @@ def test_observables_and_timings_are_those_of_the_files(fitted):
     assert times["all"]["Time (s)"] == "14.00" and times["all"]["of it compiling (s)"] == "4.00"
     assert fitted.table("Versions")["jax"] == {"Value": "0.10.2"}
     assert "deeppseudopot run &#39;my bundle&#39; results" in fitted.text
+
+
+def test_equal_numbers_of_equivalent_axes_become_one_row():
+    rows = [
+        ("masses: mass [100] band 7", "0.5"), ("masses: mass [010] band 7", "0.5"),
+        ("masses: mass [111] band 7", "0.6"), ("masses: mass [111] band 5", "0.6"),
+        ("masses: mass [100] band 5", "0.6"), ("gaps: gap", "0.6"),
+    ]  # fmt: skip
+    assert folded(rows) == [
+        ("masses: mass [100], [010] band 7", "0.5"), ("masses: mass [111] band 7, 5", "0.6"),
+        ("masses: mass [100] band 5", "0.6"), ("gaps: gap", "0.6"),
+    ]  # fmt: skip
 
 
 def test_what_comes_from_files_is_escaped(fitted):

@@ -26,7 +26,7 @@ def potentials(subject: Subject) -> Section | None:
     if initial is not None:
         plots.append(_plot("initial", initial, r))
     q, species = _thinned(outcome[:, 0]), subject.bundle.species
-    caption = "In reciprocal and in real space"
+    caption = "In reciprocal and in real space; axes end where curves cannot be told from zero"
     if plots[0].sigmas is not None:
         caption += "; shaded: one standard deviation of the fit"
     charts = Charts(_panels(q, r, species, plots), f"{caption}.")
