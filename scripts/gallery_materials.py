@@ -164,7 +164,7 @@ MATERIALS = (
         {"G": 0.898, "L": 0.744, "gap": 0.744, "splitting": 0.296, "electron_mass": 0.038,
          "source": _MADELUNG},
         drop_lowest=20, fractions={"Ge": 0.073}, s_changes={"Ge": 0.096}, edge_weights=(40.0, 15.0),
-        periodic=True, fit_steps=150,
+        fit_steps=100,
     ),
     _zincblende(
         "GaAs", 5.65325,
