@@ -17,9 +17,6 @@ from deeppseudopot_jax.toolkit.convert.conversion import converted
 _AT_EDGE, _ELSEWHERE = 1.0, 0.3
 """Weights of deformation potentials at the band edge, and from there to other corners."""
 
-_HIGHER = 0.02
-"""Weight of levels above the two lowest conduction pairs, which the form cannot follow anyway."""
-
 _PERIODIC = "basis_sphere = kG               # |k+G|^2/2 < maxKE: an edge is at the zone boundary"
 
 _RATIOS = (0.99, 1.01)
@@ -106,7 +103,8 @@ def _weigh_edges(folder: Path, material: Material) -> None:
     path.write_text("\n".join([heading, *rows]) + "\n", encoding="utf-8")
     of_bands = np.loadtxt(folder / "bandWeights_0.par")
     of_bands[: material.n_valence + 4] = 1.0
-    of_bands[material.n_valence + 4 :] = _HIGHER
+    if material.higher_weight is not None:
+        of_bands[material.n_valence + 4 :] = material.higher_weight
     of_bands[list(material.unweighted)] = 0.0
     (folder / "bandWeights_0.par").write_text(band_weights_text(of_bands), encoding="utf-8")
 

@@ -41,6 +41,7 @@ class Material:
         periodic: whether bases are `kG`, for a band edge at the boundary of the zone.
         edge_weights: of the valence top and of the conduction bottom, which k-points close to them
             share.
+        higher_weight: of levels above the two lowest conduction pairs, if not that of `convert`.
         unweighted: columns that are not fitted, such as one that levels left out cross.
         second_path: corners of another path, which no fit sees.
     """
@@ -71,6 +72,7 @@ class Material:
     fit_steps: int = 80
     periodic: bool = False
     edge_weights: tuple[float, float] = (20.0, 20.0)
+    higher_weight: float | None = None
     unweighted: tuple[int, ...] = ()
 
     @property
@@ -164,7 +166,7 @@ MATERIALS = (
         {"G": 0.898, "L": 0.744, "gap": 0.744, "splitting": 0.296, "electron_mass": 0.038,
          "source": _MADELUNG},
         drop_lowest=20, fractions={"Ge": 0.073}, s_changes={"Ge": 0.096}, edge_weights=(40.0, 15.0),
-        fit_steps=100,
+        higher_weight=0.02, fit_steps=100,
     ),
     _zincblende(
         "GaAs", 5.65325,

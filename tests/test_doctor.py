@@ -28,6 +28,7 @@ from deeppseudopot_jax.toolkit.doctor.checks import (
     cartesian_k_points,
     cut_multiplets,
     cutoff_convergence,
+    edges_at_the_basis,
     equivalent_k_points,
     few_plane_waves,
     interchanged_species,
@@ -384,6 +385,30 @@ def test_few_plane_waves(tmp_path):
         few_plane_waves, replace(given, n_waves=(7,))
     )
     assert found(few_plane_waves, replace(given, n_waves=(8,))) == ""
+
+
+@pytest.mark.parametrize(
+    ("k_point", "config", "max_ke", "message"),
+    [
+        ("0.5 0.5 0.5", "", 5, "conduction band minimum (k-point 1) is on the boundary"),
+        ("0.5 0 0.5", "basis_sphere = G_full\n", 5, "with basis_sphere = G_full"),
+        ("-1.5 0 0.5", "basis_sphere = G_full\n", 5, "is on the boundary"),
+        ("0.4 0.4 0.4", "", 5, ""),
+        ("0.5 0.5 0.5", "basis_sphere = kG\n", 5, ""),
+        ("0 0 0", "basis_sphere = kG\n", 5.32, "plane waves of 5.33 Ha, next to"),
+        ("0 0 0", "basis_sphere = G_full\n", 5.32, ""),
+    ],
+)
+def test_edges_at_the_basis(tmp_path, k_point, config, max_ke, message):
+    given = examined(
+        tmp_path,
+        NN_config=GOOD["NN_config"] + config,
+        kpoints_0=f"0.1 0.05 0 1\n{k_point} 1\n",
+        expBandStruct_0="0.0 -8 -8 3 3\n0.5 -9 -9 2 2\n",
+        input_0=f"nBands = 4\nmaxKE = {max_ke}\nidxVB = 1\nidxCB = 2\n",
+    )
+    assert message in found(edges_at_the_basis, given)
+    assert bool(found(edges_at_the_basis, given)) == bool(message)
 
 
 def test_cutoff_convergence(tmp_path):

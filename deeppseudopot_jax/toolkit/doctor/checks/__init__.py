@@ -22,6 +22,7 @@ from deeppseudopot_jax.toolkit.doctor.checks.spin import (
 )
 from deeppseudopot_jax.toolkit.doctor.checks.units import units_of_energies, units_of_lengths
 from deeppseudopot_jax.toolkit.doctor.checks.window import cut_multiplets
+from deeppseudopot_jax.toolkit.doctor.checks.zone_boundary import edges_at_the_basis
 from deeppseudopot_jax.toolkit.doctor.examined import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -41,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     other_zero_of_energy,
     few_plane_waves,
     cutoff_convergence,
+    edges_at_the_basis,
     interchanged_species,
     species_in_a_header,
     order_of_scales,
