@@ -1,12 +1,12 @@
 """Least-squares fits against what they must reach: cost against wall time of whole commands.
 
-    python benchmarks/fitting.py [case ...] [--curves FILE [--table FILE]]
+    python benchmarks/fitting.py [case ...] [--curves FILE]
 
 Each case is a bundle of configs/ or of $DEEPPSEUDOPOT_SHARED/bundles (default ../shared) with other
 keys, run by the command line twice; the second run, which finds compiled programs, counts. Seconds
 are wall time since the command was started, read off its log while it runs. With `--curves` the
-costs of adam, sgd and lm are drawn against time for three bundles instead, and with `--table`
-written as rows of bundle, optimiser, seconds and lowest cost.
+costs of adam, sgd and lm on three bundles are written instead, as rows of bundle, optimiser,
+seconds and lowest cost; docs/fitting.md draws docs/data/fitting.csv, made by ten idle minutes.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-from measuring import REPOSITORY, SHARED, figure_file
+from measuring import REPOSITORY, SHARED
 
 CONFIGS = REPOSITORY / "configs"
 _EPOCH = re.compile(r"epoch (\d+): cost ([-+.\de]+)")
@@ -199,7 +199,7 @@ def report(name: str, case: Case, runs: int) -> None:
         print(f"  {file.name}: {shown}", flush=True)
 
 
-def curves(file: Path, table: Path | None, runs: int) -> None:
+def curves(table: Path, runs: int) -> None:
     """Cost against time of three optimisers on three bundles."""
     rates = {"optimizer_lr": "0.005", "scheduler_gamma": "0.9", "schedulerStep": "80"}
     fourier = FOURIER | {"plotEvery": "10000"} | NO_PRIOR
@@ -213,50 +213,22 @@ def curves(file: Path, table: Path | None, runs: int) -> None:
         "sgd": rates | {"optimizer": "sgd", "optimizer_lr": "1e-7", "max_num_epochs": "100"},
         "lm": {"optimizer": "lm", "max_num_epochs": "30"} | dict.fromkeys(rates),
     }
-    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    points: list[tuple[str, str, str, str]] = []
     for title, case in chosen.items():
-        panels[title] = {}
         for name, keys in optimisers.items():
             outcome, _ = measured(Case(case.folder, case.keys | keys, (), case.without), runs)
             seconds = [second for second, _ in outcome.costs]
             lowest = list(accumulate((cost for _, cost in outcome.costs), min))
-            panels[title][name] = list(zip(seconds, lowest, strict=True))
+            points += (
+                (title, name, f"{second:.2f}", f"{cost:.5g}")
+                for second, cost in zip(seconds, lowest, strict=True)
+            )
             print(f"{title}, {name}: {lowest[-1]:.4g} after {seconds[-1]:.0f} s", flush=True)
-    if table is not None:
-        _write(panels, table)
-    _draw(panels, file)
-
-
-def _write(panels: dict[str, dict[str, list[tuple[float, float]]]], table: Path) -> None:
     with table.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(("bundle", "optimiser", "seconds", "lowest cost"))
-        for title, found in panels.items():
-            for name, points in found.items():
-                rows.writerows((title, name, f"{s:.2f}", f"{cost:.5g}") for s, cost in points)
+        rows.writerows(points)
     print(f"written: {table}")
-
-
-def _draw(panels: dict[str, dict[str, list[tuple[float, float]]]], file: Path) -> None:
-    from matplotlib.figure import Figure
-
-    from deeppseudopot_jax.files.results.figures.style import line_styles, save, styled
-
-    @styled
-    def drawn() -> Figure:
-        figure = Figure(figsize=(7.0, 2.6), layout="constrained")
-        styles = line_styles(next(iter(panels.values())))
-        axes_in_a_row = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axes, (title, found) in zip(axes_in_a_row, panels.items(), strict=True):
-            for name, points in found.items():
-                axes.plot(*zip(*points, strict=True), label=name, **styles[name])
-            axes.set(xlabel="Wall time (s)", yscale="log", title=title)
-        axes_in_a_row[0].set_ylabel("Lowest cost (eV$^2$)")
-        axes_in_a_row[0].legend()
-        return figure
-
-    save(drawn(), file)
-    print(f"plotted: {file}")
 
 
 def main() -> None:
@@ -264,11 +236,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="least-squares fits against their bars")
     parser.add_argument("case", nargs="*", choices=[*known, []], default=[])
     parser.add_argument("--runs", type=int, default=2, help="of each command; the last one counts")
-    parser.add_argument("--curves", type=figure_file, metavar="FILE")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="the points of --curves")
+    parser.add_argument("--curves", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     if arguments.curves:
-        curves(arguments.curves, arguments.table, arguments.runs)
+        curves(arguments.curves, arguments.runs)
         return
     for name in arguments.case or known:
         report(name, known[name], arguments.runs)
