@@ -58,6 +58,7 @@ class Outcome:
     reference: Bands
     fit: Bands
     deformation: tuple[float, float]  # reference and fit, of the gap at the edge
+    deformation_bar: float | None
     bars: dict[str, tuple[float, float]]  # value and error bar by the name that the run gives
 
     def bar(self, name: str, found: float) -> float | None:
@@ -86,6 +87,7 @@ def outcome(material: Material, bundle: Path, results: Path) -> Outcome:
     ]
     at_edge = [i for i, (_, name) in enumerate(rows) if name.strip() == material.edge]
     chosen = [deformation[i] for i in at_edge]
+    bars = [n["sigma"] for n in chosen if n.get("sigma") is not None]
     return Outcome(
         Bands(material, reference),
         Bands(material, fit),
@@ -93,5 +95,6 @@ def outcome(material: Material, bundle: Path, results: Path) -> Outcome:
             float(np.mean([n["reference"] for n in chosen])),
             float(np.mean([n["value"] for n in chosen])),
         ),
+        max(bars, default=None),  # rows of one gap scatter together
         {n["name"]: (n["value"], n["sigma"]) for n in numbers if n.get("sigma") is not None},
     )

@@ -87,7 +87,8 @@ def details(one: Outcome) -> str:
         row(f"electron mass at {_letter(material.edge)}", lambda b: b.mass(n), "electron_mass", 3,
             "electron mass"),
         row(f"hole mass at {_letter(material.edge)}", lambda b: b.mass(n - 1), "hole_mass", 3),
-        ["deformation potential of that gap, eV", *(f"{d:.2f}" for d in one.deformation), "",
+        ["deformation potential of that gap, eV", *(f"{d:.2f}" for d in one.deformation),
+         "" if one.deformation_bar is None else f"{one.deformation_bar:.2f}",
          str(published.get("deformation", ""))],
     ]  # fmt: skip
     groups = {
