@@ -16,7 +16,7 @@ from deeppseudopot_jax.cli.app import app
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 GROUP: Any = typer.main.get_command(app)
-BLOCK = re.compile(r"^```\w*\n(.*?)^```|((?:^    .*\n)+)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```$|((?:^    .*\n)+)", re.MULTILINE | re.DOTALL)
 SCRIPTS = (
     "main",
     "eval_fullBand",

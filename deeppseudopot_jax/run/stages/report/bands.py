@@ -70,7 +70,7 @@ def _groups(system: SystemInput) -> Groups:
 
 
 def _charts(plot: BandPlot) -> Charts:
-    name = plot.title
+    name = caption = plot.title
     charts = [
         Chart("band_panel", (plot, False), f"Band structure of {name}"),
         Chart("band_panel", (plot, True), f"Band structure of {name} around the gap"),
@@ -80,4 +80,5 @@ def _charts(plot: BandPlot) -> Charts:
         charts.append(Chart("residual_figure", (plot,), title))
         title = f"Root mean square error of every band of {name}"
         charts.append(Chart("band_error_figure", (plot,), title))
-    return Charts(charts, name)
+        caption += "; the error written in a panel is that of the fitted levels that it shows"
+    return Charts(charts, caption)
