@@ -105,19 +105,7 @@ def test_no_page_is_prepared_in_vain():
     assert set(PREPARED) <= set(PAGES) and "README.md" in PAGES and len(PAGES) > 6
 
 
-QUICK = (
-    "docs/own_material.md",
-    "docs/scaling.md",
-    "docs/toolkit/convert.md",
-    "docs/tutorials/cif.md",
-)
-"""The others compile programs for seconds."""
-
-
-@pytest.mark.parametrize(
-    "name",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive) for name in PAGES],
-)
+@pytest.mark.parametrize("name", PAGES)
 def test_python_of_a_page_runs(name, tmp_path, monkeypatch):
     PREPARED.get(name, small_silicon)(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -126,11 +114,10 @@ def test_python_of_a_page_runs(name, tmp_path, monkeypatch):
         exec(compile(code, name, "exec"), page)
 
 
-@pytest.mark.exhaustive
 def test_the_quick_start_leaves_what_it_says(tmp_path, monkeypatch):
     page = DOCS / "quickstart.md"
     (commands,) = blocks(page, "sh")
-    shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
+    small_silicon(tmp_path)
     monkeypatch.chdir(tmp_path)
     first, *others = map(shlex.split, commands.splitlines())
     assert first[:2] == ["pip", "install"] and len(others) == 3
