@@ -50,7 +50,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
         before, after = one.deformation
         rows.append([
             material.title,
-            _marked(f"{rmse:.0f}", rmse < _RMSE),
+            _marked(f"{rmse:.1f}", rmse < _RMSE),
             f"{one.errors(slice(None)):.0f}",
             _pair(reference.gap, found.gap, _GAP),
             _pair(reference.splitting, found.splitting, _SPLITTING),
