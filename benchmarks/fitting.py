@@ -6,7 +6,7 @@ Each case is a bundle of configs/ or of $DEEPPSEUDOPOT_SHARED/bundles (default .
 keys, run by the command line twice; the second run, which finds compiled programs, counts. Seconds
 are wall time since the command was started, read off its log while it runs. With `--curves` the
 costs of adam, sgd and lm on three bundles are written instead, as rows of bundle, optimiser,
-seconds and lowest cost; docs/fitting.md draws docs/data/fitting.csv, made by ten idle minutes.
+seconds and lowest cost; docs/fitting.md draws docs/data/fitting.csv (ten minutes, idle machine).
 """
 
 import argparse
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-from measuring import REPOSITORY, SHARED
+from measuring import REPOSITORY, SHARED, new_file
 
 CONFIGS = REPOSITORY / "configs"
 _EPOCH = re.compile(r"epoch (\d+): cost ([-+.\de]+)")
@@ -236,7 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="least-squares fits against their bars")
     parser.add_argument("case", nargs="*", choices=[*known, []], default=[])
     parser.add_argument("--runs", type=int, default=2, help="of each command; the last one counts")
-    parser.add_argument("--curves", type=Path, metavar="FILE")
+    parser.add_argument("--curves", type=new_file, metavar="FILE", help="write points")
     arguments = parser.parse_args()
     if arguments.curves:
         curves(arguments.curves, arguments.runs)

@@ -2,17 +2,18 @@
 
     python benchmarks/gpu.py [bundle ...]
 
-By default every bundle of configs/, and cspbi3_soc and ingaasp_nn where they are found in
-$DEEPPSEUDOPOT_SHARED/bundles (default ../shared). Each bundle is a process of its own.
+By default every bundle of configs/ but those of the gallery (gallery/InP, say), and cspbi3_soc and
+ingaasp_nn where they are found in $DEEPPSEUDOPOT_SHARED/bundles (default ../shared). Each bundle is
+a process of its own.
 
 "evaluation" is from scratch, "epoch" the median of five after a warm-up, of whatever optimiser the
-bundle names (- where it trains by none), both compiled. "default" is the default solver, "dense"
-the dense one alone, "iterative" iterates where the default one would not when it starts from
-scratch (left out where the two are the same). "error (eV)" is the largest difference of the
-energies from NumPy's eigvalsh of matrices assembled on the host; a solve that failed gives nan.
-"apply" is H times the eigensolver's block at all k-points, in chunks as it is done there; its rate
-counts the product with V_loc alone (8 real operations per complex multiplication and addition), and
-"of matmul" divides it by the rate of a large complex128 product.
+bundle names (- where it trains by none) and of the levels alone, both compiled. "default" is the
+default solver, "dense" the dense one alone, "iterative" iterates where the default one would not
+when it starts from scratch (left out where the two are the same). "error (eV)" is the largest
+difference of the energies from NumPy's eigvalsh of matrices assembled on the host; a solve that
+failed gives nan. "apply" is H times the eigensolver's block at all k-points, in chunks as it is done
+there; its rate counts the product with V_loc alone (8 real operations per complex multiplication
+and addition), and "of matmul" divides it by the rate of a large complex128 product.
 
 The last table is an evaluation of many k-points of gallium arsenide with other sizes of a chunk
 (batching._CHUNK_BYTES; the backend's own is marked).
@@ -273,5 +274,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         print(json.dumps(MEASURES[sys.argv[2]](*sys.argv[3:])))
     else:
-        own = sorted(path.name for path in CONFIGS.iterdir() if path.is_dir())
+        own = sorted(path.parent.name for path in CONFIGS.glob("*/NN_config.par"))
         main(sys.argv[1:] or [*own, *SHARED_BUNDLES])

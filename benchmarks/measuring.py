@@ -50,7 +50,7 @@ def denser(bundle: Any, n_k: int) -> Any:
 
 
 def training(bundle: Any, problem: Any, params: Any) -> Callable[[], Any]:
-    """A function that makes one epoch of the bundle's optimiser after the other."""
+    """A function that makes epoch after epoch of the bundle's optimiser, of the levels alone."""
     from deeppseudopot_jax.costs.bands import cost_of_bands
     from deeppseudopot_jax.parameters import trained_channels
     from deeppseudopot_jax.training.interface import TrainingState
@@ -129,9 +129,18 @@ def figure_file(name: str) -> Path:
     Raises:
         argparse.ArgumentTypeError: if the format or the folder is unknown.
     """
-    path = Path(name)
-    if path.suffix not in FIGURE_SUFFIXES:
+    if Path(name).suffix not in FIGURE_SUFFIXES:
         raise argparse.ArgumentTypeError(f"{name} must end in {', '.join(FIGURE_SUFFIXES)}")
+    return new_file(name)
+
+
+def new_file(name: str) -> Path:
+    """The name of a file in a folder that is there, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: if the folder is unknown.
+    """
+    path = Path(name)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{name}: {path.parent} is not a folder")
     return path

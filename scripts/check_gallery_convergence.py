@@ -1,8 +1,8 @@
 """Compute levels of the gallery with more plane waves and k-points and tell how far they move.
 
-20 Ry more and a third more k-points along every axis, both at once, at the corners of the path and
-with the valence top aligned. Writes docs/gallery/convergence.md; a material takes two to twenty
-minutes per core.
+20 Ry more and at least a third more k-points along every axis, both at once, at the corners of the
+path and with the valence top aligned. Writes docs/gallery/convergence.md; a material takes two to
+twenty minutes per core.
 
     python scripts/check_gallery_convergence.py [--only GaAs ...] [--scratch FOLDER]
 """

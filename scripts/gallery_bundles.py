@@ -17,7 +17,7 @@ from deeppseudopot_jax.toolkit.convert.conversion import converted
 _AT_EDGE, _ELSEWHERE = 1.0, 0.3
 """Weights of deformation potentials at the band edge, and from there to other corners."""
 
-_PERIODIC = "basis_sphere = kG               # |k+G|^2/2 < maxKE: an edge is at the zone boundary"
+_PERIODIC = "basis_sphere = kG               # |k+G|^2/2 < maxKE: an edge is near the zone boundary"
 
 _RATIOS = (0.99, 1.01)
 """Of the deformed cells whose gaps are rows of expDefPot_0.par."""

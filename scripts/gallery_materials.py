@@ -38,7 +38,7 @@ class Material:
         bands_of_deformed: whether they get a bundle of their own, for the joint fit.
         only_edge: whether deformed cells have one k-point, the edge.
         fit_steps: of least squares.
-        periodic: whether bases are `kG`, for a band edge at the boundary of the zone.
+        periodic: whether bases are `kG`, for a band edge near the boundary of the zone.
         edge_weights: of the valence top and of the conduction bottom, which k-points close to them
             share.
         higher_weight: of levels above the two lowest conduction pairs, if not that of `convert`.

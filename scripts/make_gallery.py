@@ -82,7 +82,7 @@ def details(one: Outcome) -> str:
             row(f"lowest conduction level at {_letter(c)}, eV", lambda b, c=c: b.gap_at(c), c, 3)
             for c in sorted(set("".join(material.corners)))
         ),
-        row("spin-orbit splitting, eV", lambda b: b.splitting, "splitting", 3,
+        row(f"{_splitting(material)}, eV", lambda b: b.splitting, "splitting", 3,
             "" if material.splits_conduction else "valence splitting"),
         row(f"electron mass at {_letter(material.edge)}", lambda b: b.mass(n), "electron_mass", 3,
             "electron mass"),
@@ -127,6 +127,11 @@ def _pair(reference: float, found: float, bar: float) -> str:
 
 def _marked(text: str, good: bool) -> str:
     return text if good else f"**{text}**"
+
+
+def _splitting(material: Material) -> str:
+    crystal_field = material.crystal.cell.get_bravais_lattice().name == "HEX"
+    return "splitting of the valence top" if crystal_field else "spin-orbit splitting"
 
 
 def _letter(corner: str) -> str:

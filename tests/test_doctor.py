@@ -395,7 +395,8 @@ def test_few_plane_waves(tmp_path):
         ("-1.5 0 0.5", "basis_sphere = G_full\n", 5, "is on the boundary"),
         ("0.4 0.4 0.4", "", 5, ""),
         ("0.5 0.5 0.5", "basis_sphere = kG\n", 5, ""),
-        ("0 0 0", "basis_sphere = kG\n", 5.32, "plane waves of 5.33 Ha, next to"),
+        ("0.4999 0.5 0.5", "", 5, "is on the boundary"),
+        ("0 0 0", "basis_sphere = kG\n", 5.32, "plane waves of 5.3295 to 5.3295 Ha, next to"),
         ("0 0 0", "basis_sphere = G_full\n", 5.32, ""),
     ],
 )
@@ -409,6 +410,19 @@ def test_edges_at_the_basis(tmp_path, k_point, config, max_ke, message):
     )
     assert message in found(edges_at_the_basis, given)
     assert bool(found(edges_at_the_basis, given)) == bool(message)
+
+
+def test_edges_of_levels_that_do_not_count_tell_nothing(tmp_path):
+    files = {
+        "kpoints_0": "0.1 0.05 0 1\n0.5 0.5 0.5 1\n",
+        "input_0": "nBands = 4\nmaxKE = 5\nidxVB = 1\nidxCB = 2\n",
+        "expBandStruct_0": "0.0 -9 -9 3 3\n0.5 -8 -8 2 2\n",
+    }
+    assert found(edges_at_the_basis, examined(tmp_path / "a", **files))
+    relative = files | {"input_0": files["input_0"] + "relE_bIdx = 0\n"}
+    assert not found(edges_at_the_basis, examined(tmp_path / "b", **relative))
+    weightless = files | {"bandWeights_0": "1\n1\n0\n1\n"}
+    assert not found(edges_at_the_basis, examined(tmp_path / "c", **weightless))
 
 
 def test_cutoff_convergence(tmp_path):

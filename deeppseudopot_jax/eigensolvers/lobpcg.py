@@ -160,7 +160,7 @@ def _step(light: Operator, W: Array, now: _Iteration) -> _Iteration:
     after = _column_norms(W)
     new = after > _NOTHING_NEW * before
     W = W * jnp.where(new, 1.0 / jnp.where(new, after, 1.0), 0.0)[None, :].astype(W.dtype)
-    with jax.default_matmul_precision("highest"):  # not the ten bits that accelerators may take
+    with jax.default_matmul_precision("highest"):  # not the eleven bits that accelerators may take
         HW = light.apply(single(W))
     rounding = float(jnp.finfo(HW.dtype).eps)
     lost = rounding if HW.dtype != W.dtype else 0.0

@@ -53,15 +53,15 @@ _v_q = jax.jit(v_of_q, static_argnums=(0, 3))
 class Spread:
     """One standard deviation of bands (eV) and of potentials on the grids of the outputs.
 
-    Where they are known, `numbers` are those of `band_numbers`, and `potentials` those of the
-    deformation potentials, system by system.
+    Where they are known, `numbers` are those of `band_numbers`, and `deformation_potentials` those
+    of the rows of expDefPot_X.par, system by system.
     """
 
     bands: Sequence[np.ndarray]
     v_q: np.ndarray
     v_r: np.ndarray
     numbers: Sequence[Sequence[float]] = ()
-    potentials: Sequence[Sequence[float]] = ()
+    deformation_potentials: Sequence[Sequence[float]] = ()
 
 
 def _by_first_process(write: Callable[..., None]) -> Callable[..., None]:

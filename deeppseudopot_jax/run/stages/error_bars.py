@@ -52,7 +52,7 @@ def error_bars(session: Session, solved: Solved) -> Spread | None:
         return None
     report.line(_summary(fit))
     numbers = [
-        band_numbers(system, bands)
+        band_numbers(system, np.asarray(bands, np.float64))
         for system, bands in zip(session.bundle.systems, solved.bands, strict=True)
     ]
     q, r = (np.linspace(0.0, grid[-1], _POINTS) for grid in (outputs.q, outputs.r))
@@ -72,7 +72,7 @@ def error_bars(session: Session, solved: Solved) -> Spread | None:
         _resampled(r, spread.v_r, outputs.r),
         [[next(each) for _ in of_system] for of_system in numbers],
         [
-            _of_potentials(session, index, parts, coordinates, fit)
+            _of_deformation_potentials(session, index, parts, coordinates, fit)
             for index in range(len(session.bundle.systems))
         ],
     )
@@ -80,19 +80,25 @@ def error_bars(session: Session, solved: Solved) -> Spread | None:
     return result
 
 
-def _of_potentials(
+def _of_deformation_potentials(
     session: Session, index: int, parts: Split, coordinates: Coordinates, fit: Uncertainty
 ) -> list[float]:
-    """Those of the rows of expDefPot_X.par; none where the rows cannot be computed."""
+    """Those of the rows of expDefPot_X.par; none where there are no rows."""
     try:
         rows = deformation_rows(session.bundle.systems[index])
-        found: list[float] = on_host(
+        if not rows:
+            return []
+        sigmas = on_host(
             spread_of_deformation_potentials(
-                session.problem, parts.frozen, parts.trainable, coordinates, fit.half, index, rows,
+                session.problem, parts.frozen, parts.trainable, coordinates, fit.half, index, rows
             )
-        ).tolist()  # fmt: skip
-    except (InputError, IndexError):
+        )
+    except (InputError, IndexError):  # what is wrong with the rows stands among the observables
         return []
+    if not np.isfinite(sigmas).all():
+        name = session.bundle.systems[index].name
+        session.report.line(f"Error bars: not all of the deformation potentials of {name} have one")
+    found: list[float] = sigmas.tolist()
     return found
 
 

@@ -52,12 +52,14 @@ def _of_system(
     problem, params, bundle = solved.problem, solved.params, session.bundle
     system, bands = bundle.systems[index], np.asarray(solved.bands[index], np.float64)
     of_numbers = spread.numbers[index] if spread and spread.numbers else ()
-    of_potentials = spread.potentials[index] if spread and spread.potentials else ()
+    of_rows = (
+        spread.deformation_potentials[index] if spread and spread.deformation_potentials else ()
+    )
     found = [*_with_sigmas(band_numbers(system, bands), of_numbers), *_misplaced(system)]
     found += edge_masses(prepared(problem, params), index, system, bands)
     if system.deformation_targets:
         rows = deformation_observables(problem, params, index, system, bands)
-        found += _with_sigmas(rows, of_potentials)
+        found += _with_sigmas(rows, of_rows)
     if system.coupling_targets:
         found += coupling_observables(problem, bundle.settings, params, system)
     return sorted(found, key=lambda one: _ORDER.index(one.group))

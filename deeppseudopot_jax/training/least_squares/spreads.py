@@ -1,4 +1,4 @@
-"""What a covariance of the coordinates means for bands, for numbers read off them, for curves."""
+"""What a covariance of the coordinates means for bands, numbers, deformation potentials, curves."""
 
 from functools import partial
 from typing import NamedTuple
@@ -160,7 +160,21 @@ def spread_of_deformation_potentials(
     system_index: int,
     rows: tuple[DeformationTarget, ...],
 ) -> Float[Array, " row"]:
-    """One standard deviation (eV) of the deformation potentials that some rows name."""
+    """One standard deviation (eV) of the deformation potentials that some rows name.
+
+    Args:
+        problem: from `build_problem`.
+        frozen: parameters that are not trained.
+        trainable: those that are.
+        coordinates: of the trainable numbers.
+        half: of the covariance.
+        system_index: of the system, static.
+        rows: of expDefPot_X.par, static.
+
+    Raises:
+        IndexError: if a row names a k-point or band that is not there.
+        InputError: if a ratio is not positive or 1.
+    """
     params_at = params_after(coordinates, trainable, frozen)
 
     def potentials(step: Array) -> Array:

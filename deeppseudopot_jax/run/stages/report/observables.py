@@ -37,13 +37,14 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
     value, reference = found["value"], found["reference"]
     known = value is not None and reference is not None
     shown = None if value is None else round(value, _DECIMALS)
+    difference = round(value - reference, _DECIMALS) if known else None
     return (
         f"{found['group']}: {found['name']}",
         found["where"],
         number(shown, 5),
         number(found["sigma"], 2),
         number(reference, 5),
-        number(value - reference, 3) if known else "",
+        number(difference, 3),
         found["unit"],
         found.get("note", ""),
     )
