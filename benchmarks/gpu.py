@@ -11,9 +11,9 @@ bundle names (- where it trains by none) and of the levels alone, both compiled.
 default solver, "dense" the dense one alone, "iterative" iterates where the default one would not
 when it starts from scratch (left out where the two are the same). "error (eV)" is the largest
 difference of the energies from NumPy's eigvalsh of matrices assembled on the host; a solve that
-failed gives nan. "apply" is H times the eigensolver's block at all k-points, in chunks as it is done
-there; its rate counts the product with V_loc alone (8 real operations per complex multiplication
-and addition), and "of matmul" divides it by the rate of a large complex128 product.
+failed gives nan. "apply" is H times the eigensolver's block at all k-points, in chunks as it is
+done there; its rate counts the product with V_loc alone (8 real operations per complex
+multiplication and addition), and "of matmul" divides it by the rate of a large complex128 product.
 
 The last table is an evaluation of many k-points of gallium arsenide with other sizes of a chunk
 (batching._CHUNK_BYTES; the backend's own is marked).

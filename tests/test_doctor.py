@@ -396,7 +396,7 @@ def test_few_plane_waves(tmp_path):
         ("0.4 0.4 0.4", "", 5, ""),
         ("0.5 0.5 0.5", "basis_sphere = kG\n", 5, ""),
         ("0.4999 0.5 0.5", "", 5, "is on the boundary"),
-        ("0 0 0", "basis_sphere = kG\n", 5.32, "plane waves of 5.3295 to 5.3295 Ha, next to"),
+        ("0 0 0", "basis_sphere = kG\n", 5.32, "plane waves of 5.3296 to 5.3296 Ha, next to"),
         ("0 0 0", "basis_sphere = G_full\n", 5.32, ""),
     ],
 )
